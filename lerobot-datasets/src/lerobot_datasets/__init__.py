@@ -1,0 +1,3 @@
+"""LeRobotDataset reader, recorder and tools."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What lerobot-datasets offers: components and commands by import string."""

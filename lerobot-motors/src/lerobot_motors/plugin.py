@@ -1,0 +1,1 @@
+"""What lerobot-motors offers: components and commands by import string."""

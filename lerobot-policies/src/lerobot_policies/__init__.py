@@ -1,0 +1,3 @@
+"""Robot policies, processors, training and evaluation."""
+
+__version__ = "0.1.0"

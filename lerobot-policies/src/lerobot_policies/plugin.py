@@ -1,0 +1,1 @@
+"""What lerobot-policies offers: components and commands by import string."""

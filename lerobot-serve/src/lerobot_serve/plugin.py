@@ -1,0 +1,1 @@
+"""What lerobot-serve offers: components and commands by import string."""
