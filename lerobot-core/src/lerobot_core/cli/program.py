@@ -41,7 +41,8 @@ class LazyGroup(click.Group):
         if command is not None:
             from lerobot_core.registry import resolve  # pulls attrs and numpy: only when a command is run
 
-            return resolve(command.target)
+            found: click.Command = resolve(command.target)
+            return found
         if any(known.startswith(f"{name} ") for known in self._commands()):
             return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
         return None
