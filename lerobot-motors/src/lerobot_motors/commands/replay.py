@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import click
 import numpy as np
 
 from lerobot_core import features
@@ -94,11 +93,7 @@ def replay(config: ReplayConfig) -> None:
         health = run_loop(
             robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
         )
-    console.end_live_line()
-    found = console.counters(robot=robot)
-    for line in (health.line(), *console.counter_lines(found)):
-        click.echo(line)
-    console.write_report(config.output_file, {**health.to_data(), "episode": config.dataset.episode, "devices": found})
+    console.end_run(health, console.health_of(robot=robot), config.output_file, episode=config.dataset.episode)
 
 
 def read_actions(dataset: DatasetReader, episode: int, robot: Robot) -> RecordedActions:
