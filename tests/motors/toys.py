@@ -71,9 +71,11 @@ class LeaderConfig:
 
     Attributes:
         events: tick (of the whole run) → event that begins there and lasts 3 ticks.
+        jump_at: tick from which on it is 30 units higher; 0 never is.
     """
 
     events: dict[str, str] = attrs.field(factory=dict)
+    jump_at: int = 0
 
 
 class Leader:
@@ -92,7 +94,8 @@ class Leader:
 
     def get_action(self):
         self.ticks += 1
-        return dict.fromkeys(JOINTS, float(self.ticks))
+        jump = 30.0 if self.config.jump_at and self.ticks >= self.config.jump_at else 0.0
+        return dict.fromkeys(JOINTS, self.ticks + jump)
 
     def get_events(self):
         recent = [self.config.events.get(str(self.ticks - ago)) for ago in range(3)]

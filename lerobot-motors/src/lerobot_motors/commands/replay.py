@@ -88,11 +88,12 @@ def replay(config: ReplayConfig) -> None:
     robot, dataset = config.robot.build(), config.dataset.backend.build().open()
     source = read_actions(dataset, config.dataset.episode, robot)
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
-    with connected(robot), interrupt.caught():
+    with connected(robot):
         move_to(robot, source.first, speed=config.ramp_speed, fps=fps)
-        health = run_loop(
-            robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
-        )
+        with interrupt.caught():
+            health = run_loop(
+                robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
+            )
     console.end_run(health, console.health_of(robot=robot), config.output_file, episode=config.dataset.episode)
 
 
