@@ -23,6 +23,7 @@ from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick,
 from lerobot_core.registry import Choice
 from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
 from lerobot_motors.commands import console
+from lerobot_motors.commands.priority import real_time
 from lerobot_motors.keyboard import Key, Keyboard
 
 
@@ -176,15 +177,16 @@ class Recording:
             progress.refresh()
 
         try:
-            return run_loop(
-                self._robot,
-                self._source,
-                fps=fps,
-                sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
-                guard=self._guard,
-                duration=seconds,
-                stop=wishes,
-            )
+            with real_time():
+                return run_loop(
+                    self._robot,
+                    self._source,
+                    fps=fps,
+                    sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                    guard=self._guard,
+                    duration=seconds,
+                    stop=wishes,
+                )
         finally:
             progress.remove_task(task)
 
