@@ -8,6 +8,7 @@ torch, no policy and no robot: features in, named actions out.
 from __future__ import annotations
 
 import secrets
+import select
 import threading
 import time
 from array import array
@@ -27,8 +28,8 @@ from lerobot_serve import messages
 from lerobot_serve.messages import Bye, Chunk, Hello, Message, Observe, Refused, Reset, Welcome
 from lerobot_serve.queue import ActionQueue
 
-#: pynng hides Ctrl-C while it waits, so no wait is longer than this [ms].
-_SLICE_MS = 100
+#: No wait is longer than this, so that Ctrl-C, which pynng hides, and a server that went away are noticed [s].
+_SLICE_S = 0.1
 #: Longest answer taken from a server.
 _MAX_REPLY = 16 << 20
 #: Longest inference waited for while the server is there [s].
@@ -48,9 +49,7 @@ class Connection:
         self.max_bytes: int | None = None
         self._timeout_s = timeout_s
         self._closing = threading.Event()
-        self._socket = pynng.Req0(
-            send_timeout=_SLICE_MS, recv_timeout=_SLICE_MS, recv_max_size=_MAX_REPLY, reconnect_time_min=50
-        )
+        self._socket = pynng.Req0(send_timeout=int(_SLICE_S * 1e3), recv_max_size=_MAX_REPLY, reconnect_time_min=50)
         try:
             self._socket.dial(address, block=False)
         except (pynng.NNGException, ValueError) as failure:
@@ -73,7 +72,7 @@ class Connection:
                 hint="use fewer or smaller pictures",
             )
         self._patiently(lambda: self._socket.send(data), patience_s)
-        answer = messages.unpack(self._patiently(self._socket.recv, patience_s))
+        answer = messages.unpack(self._patiently(self._receive, patience_s))
         if isinstance(answer, messages.Fault):
             raise Refused(answer.code, answer.message, hint=answer.hint)
         return answer
@@ -86,13 +85,18 @@ class Connection:
         self.cancel()
         self._socket.close()
 
+    def _receive(self) -> bytes:
+        # a receive that times out would abandon the request, so it is begun only when there is an answer
+        select.select([self._socket.recv_fd], [], [], _SLICE_S)
+        return bytes(self._socket.recv(block=False))
+
     def _patiently(self, call: Callable[[], Any], patience_s: float) -> Any:
         """The result of a socket call, tried again until the server was away for too long."""
         start = seen = time.monotonic()
         while not self._closing.is_set():
             try:
                 return call()
-            except pynng.Timeout:
+            except (pynng.Timeout, pynng.TryAgain):
                 now = time.monotonic()
                 seen = now if self._socket.pipes else seen
                 if now - seen > self._timeout_s or now - start > patience_s:

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 #: Requests worked on at once; more wait in their sockets.
 _WORKERS = 16
 _MAX_SESSIONS = 64
+#: How often a worker looks whether the server is closing; how long it keeps an answer nobody fetches [ms].
+_SLICE_MS, _SEND_MS = 200, 2000
 #: A session this long silent may give way to a new one [s].
 _IDLE_S = 60.0
 
@@ -77,6 +79,7 @@ class PolicyServer:
         self._max_bytes = max_bytes
         self._sessions: dict[str, _Session] = {}
         self._door = threading.Lock()
+        self._closing = threading.Event()
 
     def start(self) -> None:
         """Listen and answer from threads; `address` then holds the real port.
@@ -84,7 +87,7 @@ class PolicyServer:
         Raises:
             WireError: nobody can listen at this address.
         """
-        self._socket = pynng.Rep0(recv_max_size=self._max_bytes)
+        self._socket = pynng.Rep0(recv_max_size=self._max_bytes, recv_timeout=_SLICE_MS, send_timeout=_SEND_MS)
         try:
             self.address = self._socket.listen(self.address).url
         except (pynng.NNGException, ValueError) as failure:
@@ -94,19 +97,14 @@ class PolicyServer:
                 hint="tcp://host:port or ipc://path, not in use by another",
             ) from failure
         self._batcher = Batcher(self._policy)
-        self._contexts = [self._socket.new_context() for _ in range(_WORKERS)]
-        self._threads = [
-            threading.Thread(target=self._work, args=(context,), name="lr-serve", daemon=True)
-            for context in self._contexts
-        ]
+        self._threads = [threading.Thread(target=self._work, name="lr-serve", daemon=True) for _ in range(_WORKERS)]
         for thread in self._threads:
             thread.start()
 
     def close(self) -> None:
         """Stop listening; clients that wait get a Fault."""
+        self._closing.set()
         self._batcher.close()
-        for context in self._contexts:
-            context.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
         self._socket.close()
@@ -122,15 +120,16 @@ class PolicyServer:
 
     # --- one request --------------------------------------------------------------------------------------------------
 
-    def _work(self, context: pynng.Context) -> None:
-        while True:
-            try:
-                data = context.recv()
-                context.send(self._answer(data))
-            except pynng.Closed:
-                return
-            except pynng.NNGException as failure:  # this client is gone; the next one is not
-                log.info("a client was lost: %s", failure)
+    def _work(self) -> None:
+        with self._socket.new_context() as context:
+            while not self._closing.is_set():
+                try:
+                    data = context.recv()
+                    context.send(self._answer(data))
+                except pynng.Timeout:
+                    continue  # nobody asks at present, or does not fetch the answer
+                except pynng.NNGException as failure:  # this client is gone; the next one is not
+                    log.info("a client was lost: %s", failure)
 
     def _answer(self, data: bytes) -> bytes:
         try:
