@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+
 from lerobot_core.errors import CheckpointError, FeatureError
 from lerobot_policies.act.config import ActConfig
 from lerobot_policies.act.ensemble import TemporalEnsemble

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import attrs
+
 from lerobot_core import config as core
 from lerobot_core.features import ENV_STATE, STATE, PolicyFeature
-
 from lerobot_policies.presets import OptimizerConfig, SchedulerConfig
 
 NormMode = Literal["MEAN_STD", "MIN_MAX", "QUANTILES", "QUANTILE10", "IDENTITY"]

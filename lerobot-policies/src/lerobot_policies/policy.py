@@ -16,14 +16,14 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
 from lerobot_core import artifacts
 from lerobot_core import config as core
 from lerobot_core.errors import CheckpointError, ConfigError, FeatureError
 from lerobot_core.features import ACTION, Feature, PolicyFeature, match
 from lerobot_core.roles import ActionChunk
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-
 from lerobot_policies.config import PolicyConfig, to_json
 from lerobot_policies.processors.defaults import POST, PRE, make_pre_post_processors
 from lerobot_policies.processors.normalize import Stats

@@ -17,9 +17,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lerobot_core.features import ACTION, STATE
 from torch import Tensor, nn
 
+from lerobot_core.features import ACTION, STATE
 from lerobot_policies.act.config import ActConfig
 from lerobot_policies.act.ensemble import TemporalEnsemble
 from lerobot_policies.nn.attention import MultiheadAttention

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lerobot_core import artifacts
-from lerobot_core.errors import CheckpointError, did_you_mean
 from safetensors.torch import load_file
 from torch import nn
+
+from lerobot_core import artifacts
+from lerobot_core.errors import CheckpointError, did_you_mean
 
 #: torchvision's name → Hub repository with the same tensors under the same names
 PUBLISHED = {

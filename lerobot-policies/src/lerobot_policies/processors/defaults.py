@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_core import artifacts
-
 from lerobot_policies.config import PolicyConfig
 from lerobot_policies.processors.normalize import Normalize, Stats, Unnormalize
 from lerobot_policies.processors.pipeline import Pipeline

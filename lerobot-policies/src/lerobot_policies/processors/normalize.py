@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 import attrs
 import torch
-from lerobot_core.errors import DataError
-from lerobot_core.features import ACTION, PolicyFeature
 from torch import Tensor
 
+from lerobot_core.errors import DataError
+from lerobot_core.features import ACTION, PolicyFeature
 from lerobot_policies.processors.steps import Batch
 
 Stats = Mapping[str, Mapping[str, Any]]

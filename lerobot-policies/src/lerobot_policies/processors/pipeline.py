@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
+from safetensors.torch import load_file, save_file
+
 from lerobot_core.errors import CheckpointError, PluginError, did_you_mean
 from lerobot_core.registry import registry, resolve
 from lerobot_core.roles import ProcessorStep
-from safetensors.torch import load_file, save_file
-
 from lerobot_policies.processors.steps import Batch
 
 #: registry name → class; others come from plugins, as processor steps of that name

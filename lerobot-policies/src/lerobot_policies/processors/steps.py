@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import attrs
 import torch
-from lerobot_core.features import ACTION, ENV_STATE, IMAGES, STATE
 from torch import Tensor
+
+from lerobot_core.features import ACTION, ENV_STATE, IMAGES, STATE
 
 Batch = dict[str, Any]
 
