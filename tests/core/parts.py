@@ -187,6 +187,7 @@ class WorkConfig:
         dataset: what to record into; none records nothing.
         policy: what acts.
         steps: how many.
+        retries: how often to try again; none for ever.
         output_dir: where results go.
     """
 
@@ -194,6 +195,7 @@ class WorkConfig:
     dataset: DatasetSection | None = None
     policy: Choice[Policy] | None = None
     steps: int = 10
+    retries: int | None = 3
     output_dir: Path | None = None
 
 
