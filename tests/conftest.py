@@ -33,29 +33,3 @@ def fixtures() -> Path:
 def repository() -> Path:
     """Root of the repository."""
     return REPOSITORY
-
-
-class FakeClock:
-    """A clock that does not wait: sleeping moves it, and `cost` [ns] passes with every reading of `now`."""
-
-    def __init__(self, cost: int = 0) -> None:
-        self.time = 1_000_000_000
-        self.cost = cost
-        self.deadlines: list[int] = []
-
-    def now(self) -> int:
-        self.time += self.cost
-        return self.time
-
-    def sleep_until(self, deadline: int) -> None:
-        self.deadlines.append(deadline)
-        self.time = max(self.time, deadline)
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.time += round(seconds * 1e9)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """A clock that does not wait."""
-    return FakeClock()

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import FakeClock
 from lerobot_core import guard
 from lerobot_core.errors import DeviceError, DeviceTimeout
 from lerobot_core.guard import Guard
+from lerobot_core.testing.clocks import FakeClock
 
 
 def test_the_first_actions_ramp_from_where_the_robot_stands() -> None:

@@ -290,7 +290,7 @@ def structure(data: Any, kind: type[C], origins: Mapping[str, str] | None = None
         ConfigError: every problem found.
     """
     work = _Structure(origins or {})
-    value = work.any(data, kind, "")
+    value: C = work.any(data, kind, "")
     if work.problems:
         raise ConfigError(work.problems, hint=work.hint)
     return value
@@ -480,13 +480,11 @@ def without_none(kind: Any) -> Any:
 
 def _choice_role(kind: Any) -> type | None:
     """The role a section lets the user pick: of a `Choice`, or of the `rest()` field of an attrs class."""
-    if get_origin(kind) is Choice:
-        return get_args(kind)[0]
-    if attrs.has(kind):
-        for field in attrs.fields(kind):
-            if takes_rest(field):
-                return get_args(without_none(field_types(kind)[field.name]))[0]
-    return None
+    if attrs.has(kind) and get_origin(kind) is not Choice:
+        chosen = [field_types(kind)[field.name] for field in attrs.fields(kind) if takes_rest(field)]
+        kind = without_none(chosen[0]) if chosen else None
+    role: type | None = get_args(kind)[0] if get_origin(kind) is Choice else None
+    return role
 
 
 def field_types(kind: Any) -> dict[str, Any]:

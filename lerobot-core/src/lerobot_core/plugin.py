@@ -1,10 +1,12 @@
 """What lerobot-core offers itself, registered like anybody's plugin."""
 
+from __future__ import annotations
+
 from lerobot_core.components import Command, hookimpl
 
 
 @hookimpl
-def lr_commands():
+def lr_commands() -> list[Command]:
     return [
         Command("info", "lerobot_core.cli.info:info", "Versions, plugins, codecs and devices found on this machine."),
         Command("plugins", "lerobot_core.cli.listing:list_plugins", "List plugins: what they offer and their state."),
@@ -15,5 +17,5 @@ def lr_commands():
 
 
 @hookimpl
-def lr_info():
+def lr_info() -> list[str]:
     return ["lerobot_core.cli.info:machine"]

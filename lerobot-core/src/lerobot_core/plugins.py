@@ -82,7 +82,8 @@ class Host:
 
     def _load(self, name: str, distribution: str, version: str, load: Any) -> PluginStatus:
         start = time.perf_counter()
-        registered, hooks, error = f"{distribution}:{name}", (), ""
+        registered, error = f"{distribution}:{name}", ""
+        hooks: tuple[str, ...] = ()
         try:
             module = load()
             _check_api(module)

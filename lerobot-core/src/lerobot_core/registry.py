@@ -147,5 +147,7 @@ class Choice(Generic[R]):
                 )
         target = resolve(self.component.build)
         if self.path is not None:
-            return target.from_pretrained(self.path, config=self.config, **context)
-        return target(self.config, **context)
+            built: R = target.from_pretrained(self.path, config=self.config, **context)
+        else:
+            built = target(self.config, **context)
+        return built

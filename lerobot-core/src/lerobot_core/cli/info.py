@@ -42,9 +42,10 @@ def probe(target: str) -> dict[str, Any]:
         last = (done.stderr.strip() or f"ended with status {done.returncode}").splitlines()[-1]
         return {"error": last}
     try:
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     except (ValueError, IndexError):
         return {"error": "it printed no JSON object"}
+    return found
 
 
 @click.command()
@@ -55,11 +56,10 @@ def info(as_json: bool) -> None:
     findings: dict[str, Any] = {}
     for name, target in targets:
         findings.setdefault(name, {}).update(probe(target))
-    report = {"plugins": plugin_rows(), "findings": findings}
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        click.echo(json.dumps({"plugins": plugin_rows(), "findings": findings}, indent=2))
         return
-    for row in report["plugins"]:
+    for row in plugin_rows():
         click.echo(f"plugin {row['name']}: {row['distribution']} {row['version']}, {row['state']}")
     for name, found in findings.items():
         click.echo(f"{name}:")

@@ -49,7 +49,8 @@ class LazyGroup(click.Group):
         if offers:
             from lerobot_core.registry import resolve  # pulls attrs and numpy: only when a command is run
 
-            return resolve(offers[0][0].target)
+            found: click.Command = resolve(offers[0][0].target)
+            return found
         if any(known.startswith(f"{name} ") for known in self._commands()):
             return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
         return None

@@ -18,6 +18,7 @@ import pytest
 from lerobot_core import plugins
 from lerobot_core.components import Command, Component, hookimpl
 from lerobot_core.plugins import Host, PluginStatus
+from lerobot_core.testing.clocks import FakeClock
 
 _GRACE_SECONDS = 2.0
 
@@ -55,6 +56,12 @@ def host() -> Iterator[PrivateHost]:
     former = plugins.use(private)
     yield private
     plugins.use(former)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that does not wait."""
+    return FakeClock()
 
 
 @pytest.fixture(autouse=True)
