@@ -109,6 +109,6 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """"; did you mean 'x'?" for the nearest choice, or an empty string."""
+    """ "; did you mean 'x'?" for the nearest choice, or an empty string."""
     near = nearest(name, choices)
     return f"; did you mean '{near}'?" if near else ""

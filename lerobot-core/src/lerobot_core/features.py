@@ -9,7 +9,7 @@ Three namings of the same thing exist in the ecosystem and are converted here an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -31,6 +31,10 @@ DEFAULT_COLUMNS = {
 }
 
 
+def _sizes(shape: Iterable[int]) -> tuple[int, ...]:
+    return tuple(shape)
+
+
 @attrs.frozen(kw_only=True)
 class Feature:
     """Shape, dtype, axis names and unit of one array.
@@ -44,7 +48,7 @@ class Feature:
     """
 
     dtype: str
-    shape: tuple[int, ...] = attrs.field(converter=tuple)
+    shape: tuple[int, ...] = attrs.field(converter=_sizes)
     names: Any = None
     unit: str = ""
     info: Mapping[str, Any] | None = None
@@ -188,7 +192,7 @@ class PolicyFeature:
     """
 
     type: str
-    shape: tuple[int, ...] = attrs.field(converter=tuple)
+    shape: tuple[int, ...] = attrs.field(converter=_sizes)
 
     def __str__(self) -> str:
         return f"{self.type}{list(self.shape)}"

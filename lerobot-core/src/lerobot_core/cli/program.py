@@ -1,0 +1,123 @@
+"""`lr` itself: subcommands from plugins by their static help lines, and the one place that shows errors to users."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lerobot_core import __version__, plugins
+from lerobot_core.components import Command
+from lerobot_core.errors import LeRobotError, did_you_mean
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands as `Command` tuples and imports one only when it is called.
+
+    Args:
+        prefix: words in front of every command of this group, e.g. "dataset ".
+    """
+
+    def __init__(self, *args: Any, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._prefix = prefix
+        self._known: dict[str, Command] | None = None
+
+    def _commands(self) -> dict[str, Command]:
+        if self._known is None:
+            offered = [Command(*item) for _, item in plugins.host().call("lr_commands")]
+            mine = [command for command in offered if command.name.startswith(self._prefix)]
+            self._known = {command.name.removeprefix(self._prefix): command for command in mine}
+        return self._known
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({name.split(" ")[0] for name in self._commands()})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        command = self._commands().get(name)
+        if command is not None:
+            from lerobot_core.registry import resolve  # pulls attrs and numpy: only when a command is run
+
+            found: click.Command = resolve(command.target)
+            return found
+        if any(known.startswith(f"{name} ") for known in self._commands()):
+            return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
+        return None
+
+    def _summary(self, name: str) -> str:
+        command = self._commands().get(name)
+        if command is not None:
+            return command.summary
+        inner = sorted(known.split(" ")[1] for known in self._commands() if known.startswith(f"{name} "))
+        return f"Work with a {name}: {', '.join(inner)}."
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            names = self.list_commands(ctx)
+            raise LeRobotError(
+                f"unknown command '{ctx.command_path} {name}'{did_you_mean(name, names)}",
+                hint=_unknown_hint(f"`{ctx.command_path} --help` lists the commands"),
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(name)) for name in self.list_commands(ctx)])
+
+
+def _unknown_hint(text: str) -> str:
+    broken = ", ".join(f"'{status.name}' ({status.error})" for status in plugins.host().broken)
+    return f"{text}; it may be in a plugin that is left out: {broken}" if broken else text
+
+
+_EPILOG = "`lr COMMAND --help` explains a command; with --robot.type=… and the like it lists the options of that type."
+
+
+@click.command(cls=LazyGroup, epilog=_EPILOG)
+@click.version_option(__version__, package_name="lerobot-core", prog_name="lr", message="lr %(version)s")
+def lr() -> None:
+    """Robot learning end to end: teleoperate, record, train, serve and run, every part a plugin."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run `lr` and leave with its exit status: 0, 1 for a user's error, 2 for a wrong configuration, 130 for Ctrl-C."""
+    try:
+        args = _load_plugin_files(list(sys.argv[1:] if argv is None else argv))
+        status = lr.main(args, prog_name="lr", standalone_mode=False)
+    except (LeRobotError, click.ClickException) as error:
+        if os.environ.get("LR_DEBUG") == "1":
+            raise
+        sys.exit(_show(error))
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _load_plugin_files(args: list[str]) -> list[str]:
+    """Take every `--plugin FILE` out of the arguments and load it, before any command is looked up."""
+    left: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--plugin" or word.startswith("--plugin="):
+            file = word.partition("=")[2] or next(words, "")
+            plugins.host().add_file(Path(file))
+        else:
+            left.append(word)
+    return left
+
+
+def _show(error: LeRobotError | click.ClickException) -> int:
+    message = error.message if isinstance(error, LeRobotError) else error.format_message()
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
+    hint = error.hint if isinstance(error, LeRobotError) else "`--help` lists the options"
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(f"note: {note}", err=True)
+    return error.exit_code

@@ -1,0 +1,234 @@
+"""The one control loop: read → observation steps → source → action steps → guard → write → sinks, at a rate.
+
+`teleoperate`, `record`, `replay` and `run` are this loop with another source and other sinks. What is recorded is the action
+as sent.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import threading
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+import numpy as np
+
+from lerobot_core import features, guard
+from lerobot_core.clock import Clock, MonotonicClock, Rate
+from lerobot_core.features import Feature
+from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
+
+STAMPS = "stamps"
+
+
+@attrs.frozen(kw_only=True)
+class Tick:
+    """One turn of the loop.
+
+    Attributes:
+        index: number of the turn, from 0.
+        time: when its observation was asked for, monotonic [ns].
+        observation: after the observation steps, without `stamps`.
+        action: as sent; None when nothing was.
+        info: what the source says of its action.
+        stamps: key → when that value was measured, monotonic [ns]; `time` for keys the robot does not stamp.
+    """
+
+    index: int
+    time: int
+    observation: Observation
+    action: Action | None
+    info: Mapping[str, Any]
+    stamps: Mapping[str, int]
+
+
+@attrs.frozen(kw_only=True)
+class LoopHealth:
+    """How well a run kept its rate. Period errors are |time between turns − period| [ms]."""
+
+    fps: float
+    ticks: int
+    seconds: float
+    rate_hz: float
+    period_error_p50_ms: float
+    period_error_p99_ms: float
+    period_error_max_ms: float
+    late: int
+    skipped: int
+    idle: int
+
+    def to_data(self) -> dict[str, float]:
+        return attrs.asdict(self)
+
+    def line(self) -> str:
+        """The one-line summary printed at the end of a run."""
+        return (
+            f"loop: {self.ticks} ticks in {self.seconds:.1f} s at {self.rate_hz:.2f} Hz (asked {self.fps:g}), period error "
+            f"p50 {self.period_error_p50_ms:.3f} p99 {self.period_error_p99_ms:.3f} max {self.period_error_max_ms:.3f} ms, "
+            f"{self.late} late, {self.skipped} skipped, {self.idle} idle"
+        )
+
+
+def run_loop(
+    robot: Robot,
+    source: Source,
+    *,
+    fps: float,
+    sinks: Sequence[Sink] = (),
+    observation_steps: Sequence[ProcessorStep] = (),
+    action_steps: Sequence[ProcessorStep] = (),
+    guard: Callable[[Action, Observation], Action] | None = None,
+    duration: float | None = None,
+    stop: Callable[[], bool] | None = None,
+    clock: Clock | None = None,
+) -> LoopHealth:
+    """Run until `duration` [s] has passed or `stop()` says so, whichever comes first.
+
+    The garbage collector is kept from walking what exists already while the loop runs: a full collection costs tens of ms.
+    """
+    clock = clock or MonotonicClock()
+    starts = array("q")
+    idle = 0
+    ticks = None if duration is None else round(duration * fps)
+    gc.collect()
+    gc.freeze()
+    rate = Rate(fps, clock)
+    try:
+        while len(starts) != ticks and not (stop is not None and stop()):
+            now = clock.now()
+            starts.append(now)
+            observation, stamps = _observe(robot, observation_steps, now)
+            action, info = source.act(observation)
+            if action is None:
+                idle += 1
+            else:
+                for step in action_steps:
+                    action = step(action)
+                action = robot.send_action(guard(action, observation) if guard is not None else action)
+            tick = Tick(
+                index=len(starts) - 1, time=now, observation=observation, action=action, info=info, stamps=stamps
+            )
+            for sink in sinks:
+                sink.add(tick)
+            rate.wait()
+    finally:
+        gc.unfreeze()
+    return _health(starts, fps, rate, idle, clock.now())
+
+
+def _observe(robot: Robot, steps: Sequence[ProcessorStep], now: int) -> tuple[Observation, Mapping[str, int]]:
+    observation: Observation = robot.get_observation()
+    stamps: Mapping[str, int] = observation.get(STAMPS, {})
+    if STAMPS in observation:
+        observation = {key: value for key, value in observation.items() if key != STAMPS}
+    for step in steps:
+        observation = step(observation)
+    return observation, {key: stamps.get(key, now) for key in observation}
+
+
+def _health(starts: array[int], fps: float, rate: Rate, idle: int, end: int) -> LoopHealth:
+    times = np.asarray(starts, dtype=np.int64)
+    errors = np.abs(np.diff(times) - rate.period_ns) / 1e6 if len(times) > 1 else np.zeros(1)
+    seconds = (end - times[0]) / 1e9 if len(times) else 0.0
+    p50, p99, worst = np.percentile(errors, [50, 99, 100])
+    return LoopHealth(
+        fps=fps,
+        ticks=len(times),
+        seconds=float(seconds),
+        rate_hz=float((len(times) - 1) / ((times[-1] - times[0]) / 1e9)) if len(times) > 1 else 0.0,
+        period_error_p50_ms=float(p50),
+        period_error_p99_ms=float(p99),
+        period_error_max_ms=float(worst),
+        late=rate.late,
+        skipped=rate.skipped,
+        idle=idle,
+    )
+
+
+class TeleoperatorSource:
+    """A teleoperator as the loop's source; its events, where it has any, are the info of each tick."""
+
+    def __init__(self, teleop: Teleoperator) -> None:
+        self._teleop = teleop
+        self._events: Callable[[], Mapping[str, Any]] | None = getattr(teleop, "get_events", None)
+
+    def act(self, observation: Observation) -> tuple[Action, Mapping[str, Any]]:
+        action = self._teleop.get_action()
+        return action, self._events() if self._events is not None else {}
+
+
+class DatasetSink:
+    """Writes the loop's ticks as frames of a dataset. Ticks before the first action are not recorded.
+
+    While the source is idle the robot is where it was last sent, so that action is recorded again.
+    """
+
+    def __init__(self, writer: DatasetWriter, dataset: Mapping[str, Feature], task: str) -> None:
+        self._writer = writer
+        self._observed = {key: feature for key, feature in dataset.items() if not key.startswith(features.ACTION)}
+        self._acted = {key: feature for key, feature in dataset.items() if key.startswith(features.ACTION)}
+        self._task = task
+        self._last: Action | None = None
+
+    def add(self, tick: Tick) -> None:
+        self._last = tick.action or self._last
+        if self._last is None:
+            return
+        frame = features.frame(tick.observation, self._observed) | features.frame(self._last, self._acted)
+        self._writer.add(frame, task=self._task, stamps=tick.stamps)
+
+    def add_sample(self, key: str, value: Any, stamp: int) -> None:
+        """Samples between ticks have no place on the fps grid; only the newest, in the tick, is recorded."""
+
+
+def hold_still(robot: Robot, last: Action | None, observation: Observation) -> None:
+    """Send the action that keeps the robot where it is."""
+    robot.send_action(guard.hold(last, observation, robot.action_features))
+
+
+@contextmanager
+def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
+    """Connect devices in order; on the way out disconnect every one, whatever happens.
+
+    The first error is raised again with those of other devices as notes. SIGTERM ends the block like Ctrl-C does.
+    """
+    opened: list[Any] = []
+    first: BaseException | None = None
+    with _sigterm_as_interrupt():
+        try:
+            for device in devices:
+                opened.append(device)
+                device.connect(calibrate) if hasattr(device, "calibrate") else device.connect()
+            yield
+        except BaseException as error:
+            first = error
+        for device in reversed(opened):
+            try:
+                device.disconnect()
+            except Exception as error:
+                if first is None:
+                    first = error
+                else:
+                    first.add_note(f"while disconnecting {getattr(device, 'name', device)}: {error}")
+    if first is not None:
+        raise first
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

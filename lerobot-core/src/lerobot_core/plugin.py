@@ -1,0 +1,21 @@
+"""What lerobot-core offers itself, registered like anybody's plugin."""
+
+from __future__ import annotations
+
+from lerobot_core.components import Command, hookimpl
+
+
+@hookimpl
+def lr_commands() -> list[Command]:
+    return [
+        Command("info", "lerobot_core.cli.info:info", "Versions, plugins, codecs and devices found on this machine."),
+        Command("plugins", "lerobot_core.cli.listing:list_plugins", "List plugins: what they offer and their state."),
+        Command(
+            "config explain", "lerobot_core.cli.listing:explain", "Show where each option of a command comes from."
+        ),
+    ]
+
+
+@hookimpl
+def lr_info() -> list[str]:
+    return ["lerobot_core.cli.info:machine"]

@@ -1,0 +1,196 @@
+"""Discovery and loading of plugins. One broken plugin costs one line on stderr and nothing else.
+
+Plugins come from the entry-point group `lerobot` and from single files (`--plugin file.py`). They are registered with
+pluggy after each was loaded under guard; pluggy's own entry-point loader is not used because one failing import would end
+the host. Environment: `LR_BLOCK_PLUGINS` (names, comma separated) leaves plugins out, `LR_STRICT_PLUGINS=1` turns a broken
+plugin into an error.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pluggy
+
+from lerobot_core import API_VERSION, hookspecs
+from lerobot_core.components import PROJECT
+from lerobot_core.errors import PluginError
+
+
+class PluginStatus(NamedTuple):
+    """What became of one plugin.
+
+    Attributes:
+        name: entry-point name, or the stem of a single file.
+        distribution: the installed distribution that offers it, or the file's path.
+        version: that distribution's version.
+        hooks: names of the hooks it implements.
+        error: why it is not usable; empty when it is.
+        ms: time its module took to import [ms].
+    """
+
+    name: str
+    distribution: str
+    version: str
+    hooks: tuple[str, ...]
+    error: str
+    ms: float
+
+
+class Host:
+    """A plugin manager with the state of each plugin. Made once per process by `host()`; tests make their own."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(hookspecs)
+        self.statuses: list[PluginStatus] = []
+
+    def discover(self) -> None:
+        """Load every installed plugin that is not blocked."""
+        blocked = {name.strip() for name in os.environ.get("LR_BLOCK_PLUGINS", "").split(",")}
+        for entry, distribution in sorted(_entry_points(), key=lambda found: (found[0].name, found[1].name)):
+            if entry.name in blocked:
+                self._note(entry.name, distribution.name, distribution.version, error="blocked by LR_BLOCK_PLUGINS")
+            else:
+                self._load(entry.name, distribution.name, distribution.version, entry.load)
+
+    def add_file(self, path: Path) -> None:
+        """Load a single-file plugin.
+
+        Raises:
+            PluginError: the file is missing or broken; unlike an installed plugin it was asked for by name.
+        """
+        if not path.is_file():
+            raise PluginError(f"plugin file '{path}' does not exist", plugin=path.stem, hint="give --plugin a .py file")
+        status = self._load(path.stem, str(path), "", lambda: _import_file(path))
+        if status.error:
+            raise PluginError(
+                f"plugin file '{path}' is broken: {status.error}", plugin=path.stem, hint="correct the file"
+            )
+
+    def _load(self, name: str, distribution: str, version: str, load: Any) -> PluginStatus:
+        start = time.perf_counter()
+        try:
+            module = load()
+            _check_api(module)
+            registered = f"{distribution}:{name}"
+            self.manager.register(module, name=registered)
+            hooks = tuple(caller.name for caller in self.manager.get_hookcallers(module) or ())
+            error = self._check_hooks(module, registered)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:  # a plugin may raise SystemExit while it is imported; the host stays up
+            hooks, error = (), f"{type(failure).__name__}: {failure}".splitlines()[0]
+        return self._note(name, distribution, version, hooks, error, (time.perf_counter() - start) * 1e3)
+
+    def _check_hooks(self, module: Any, registered: str) -> str:
+        """Refuse a plugin with a hook nobody calls: a misspelt name would silently do nothing."""
+        unknown = [name for name in vars(module) if name.startswith("lr_") and not hasattr(hookspecs, name)]
+        if unknown:
+            self.manager.unregister(name=registered)
+            return f"unknown hook '{unknown[0]}'"
+        return ""
+
+    def _note(
+        self, name: str, distribution: str, version: str, hooks: tuple[str, ...] = (), error: str = "", ms: float = 0.0
+    ) -> PluginStatus:
+        status = PluginStatus(name, distribution, version, hooks, error, ms)
+        self.statuses.append(status)
+        if error and not error.startswith("blocked"):
+            if os.environ.get("LR_STRICT_PLUGINS") == "1":
+                raise PluginError(f"plugin '{name}' of {distribution} {version}: {error}", plugin=name)
+            print(f"lr: plugin '{name}' of {distribution} {version} is left out: {error}", file=sys.stderr)
+        return status
+
+    @property
+    def broken(self) -> list[PluginStatus]:
+        return [status for status in self.statuses if status.error]
+
+    def call(self, hook: str) -> Iterator[tuple[PluginStatus, Any]]:
+        """(plugin, item) for every item returned by a registration hook; a hook that raises marks its plugin broken."""
+        for index, status in enumerate(self.statuses):
+            if status.error or hook not in status.hooks:
+                continue
+            module = self.manager.get_plugin(f"{status.distribution}:{status.name}")
+            try:
+                items = list(getattr(module, hook)())
+            except Exception as failure:
+                error = f"{hook} failed: {type(failure).__name__}: {failure}"
+                self.statuses[index] = status._replace(error=error)
+                print(f"lr: plugin '{status.name}' of {status.distribution} is left out: {error}", file=sys.stderr)
+                continue
+            for item in items:
+                yield status, item
+
+
+_host: Host | None = None
+
+
+def host() -> Host:
+    """The process's host, with every installed plugin loaded on first use."""
+    global _host
+    if _host is None:
+        _host = Host()
+        _host.discover()
+    return _host
+
+
+def use(replacement: Host | None) -> Host | None:
+    """Replace the process's host (tests); returns the former one. None makes the next `host()` discover anew."""
+    global _host
+    former, _host = _host, replacement
+    return former
+
+
+def _entry_points() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution]]:
+    seen = set()
+    for distribution in metadata.distributions():
+        for entry in distribution.entry_points:
+            if entry.group == PROJECT and (key := (distribution.name, entry.name)) not in seen:
+                seen.add(key)
+                yield entry, distribution
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"'{path}' is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _check_api(module: Any) -> None:
+    declared = getattr(module, "LR_CORE", None)
+    if declared is not None and not _admits(declared, API_VERSION):
+        raise PluginError(f"built for lerobot-core {declared}, this is {API_VERSION}")
+
+
+def _admits(declared: str, version: str) -> bool:
+    """Whether a range such as ">=0.1,<0.2" holds the version; only >=, >, <=, < and == are known."""
+
+    def numbers(text: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in text.strip().split("."))
+
+    for clause in declared.split(","):
+        found = re.fullmatch(r"\s*(>=|<=|==|>|<)\s*(\d+(?:\.\d+)*)\s*", clause)
+        if found is None:
+            raise PluginError(f"LR_CORE '{declared}' is not a range such as '>=0.1,<0.2'")
+        compare, bound = found.group(1), numbers(found.group(2))
+        have = numbers(version)
+        width = max(len(have), len(bound))
+        have, bound = have + (0,) * (width - len(have)), bound + (0,) * (width - len(bound))
+        holds = {">=": have >= bound, "<=": have <= bound, "==": have == bound, ">": have > bound, "<": have < bound}
+        if not holds[compare]:
+            return False
+    return True

@@ -1,0 +1,155 @@
+"""From a type name to an object: components by role, and the `Choice` a user made."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import attrs
+
+from lerobot_core import plugins, roles
+from lerobot_core.components import Component
+from lerobot_core.errors import PluginError, did_you_mean
+
+R = TypeVar("R")
+
+#: role → (hook that lists its components, what users call it)
+ROLES: dict[type, tuple[str, str]] = {
+    roles.Robot: ("lr_robots", "robot"),
+    roles.Teleoperator: ("lr_teleoperators", "teleoperator"),
+    roles.MotorBus: ("lr_motor_buses", "motor bus"),
+    roles.Camera: ("lr_cameras", "camera"),
+    roles.Policy: ("lr_policies", "policy"),
+    roles.ProcessorStep: ("lr_processor_steps", "processor step"),
+    roles.DatasetBackend: ("lr_dataset_backends", "dataset backend"),
+    roles.Aggregator: ("lr_aggregators", "aggregator"),
+    roles.Env: ("lr_envs", "environment"),
+    roles.Tracker: ("lr_trackers", "tracker"),
+}
+
+#: what to install when no plugin offers a role at all
+USUAL_PROVIDER = {
+    roles.DatasetBackend: "lerobot-datasets",
+    roles.Policy: "lerobot-policies",
+    roles.Aggregator: "lerobot-serve",
+    roles.Robot: "lerobot-motors",
+    roles.Teleoperator: "lerobot-motors",
+    roles.Camera: "lerobot-motors",
+    roles.MotorBus: "lerobot-motors",
+}
+
+
+class Listed(NamedTuple):
+    """A component with the plugin and distribution that offer it."""
+
+    component: Component
+    plugin: str
+    distribution: str
+
+
+class Registry:
+    """The components of one role, from every plugin of the present host."""
+
+    def __init__(self, role: type) -> None:
+        self.role = role
+        hook, self.noun = ROLES[role]
+        self.listed = [
+            Listed(Component(*item), status.name, status.distribution) for status, item in plugins.host().call(hook)
+        ]
+
+    def names(self) -> list[str]:
+        return sorted({listed.component.name for listed in self.listed})
+
+    def get(self, name: str) -> Listed:
+        """The component of that name.
+
+        Raises:
+            PluginError: nobody offers it, or two distributions do.
+        """
+        found = [listed for listed in self.listed if listed.component.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            offers = " and ".join(f"'{listed.distribution}'" for listed in found)
+            raise PluginError(
+                f"{self.noun} '{name}' is offered by {offers}", hint="uninstall one, or name it in LR_BLOCK_PLUGINS"
+            )
+        raise PluginError(self._unknown(name), hint=self._advice())
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(self.names()) or "none installed"
+        return f"unknown {self.noun} '{name}'{did_you_mean(name, self.names())} (known: {known})"
+
+    def _advice(self) -> str:
+        advice = []
+        if not self.listed and self.role in USUAL_PROVIDER:
+            advice.append(f"pip install {USUAL_PROVIDER[self.role]}")
+        broken = ", ".join(f"'{status.name}' ({status.error})" for status in plugins.host().broken)
+        if broken:
+            advice.append(f"it may be in a plugin that is left out: {broken}")
+        return "; ".join(advice) or "`lr plugins` lists what is installed"
+
+
+def registry(role: type) -> Registry:
+    """The registry of a role."""
+    return Registry(role)
+
+
+def resolve(target: str) -> Any:
+    """Import the object behind "module:attribute".
+
+    Raises:
+        PluginError: the module or the attribute does not exist.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as failure:
+        raise PluginError(
+            f"'{target}' cannot be imported: {failure}", hint="is everything it needs installed?"
+        ) from failure
+    return found
+
+
+@attrs.frozen
+class Choice(Generic[R]):
+    """The component of a role that a user picked by `type`, with its validated config.
+
+    Attributes:
+        type: the component's name.
+        config: its config object.
+        component: where it comes from.
+        path: folder of a checkpoint to load it from, where one was given.
+    """
+
+    type: str
+    config: Any
+    component: Component
+    path: Path | None = None
+
+    def build(self, **context: Any) -> R:
+        """Import the implementation and make the object.
+
+        Args:
+            context: what only the caller knows, passed on as keyword arguments.
+
+        Raises:
+            PluginError: a library the component needs is missing, or its target cannot be imported.
+        """
+        for need in self.component.needs:
+            module, _, install = need.partition("=")
+            if importlib.util.find_spec(module) is None:
+                raise PluginError(
+                    f"'{self.type}' needs the library '{module}', which is not installed",
+                    hint=f'pip install "{install or module}"',
+                )
+        target = resolve(self.component.build)
+        if self.path is not None:
+            built: R = target.from_pretrained(self.path, config=self.config, **context)
+        else:
+            built = target(self.config, **context)
+        return built

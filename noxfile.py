@@ -1,0 +1,96 @@
+"""Sessions of the repository. `nox -s demo` runs the main job, `nox -s tests` passes every test; nothing else is needed.
+
+All distributions are always installed in one command by path, so that none of them is looked up anywhere else.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+CONSTRAINTS = ("-c", "constraints.txt")
+TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100")
+ALL = (
+    "./lerobot-core[testing]",
+    "./lerobot-motors[opencv,demo]",
+    "./lerobot-datasets[torch]",
+    "./lerobot-policies",
+    "./lerobot-serve",
+)
+ROBOT_SIDE = ("./lerobot-core", "./lerobot-motors", "./lerobot-datasets", "./lerobot-serve")
+
+
+def install(session: nox.Session, *what: str) -> None:
+    session.install(*CONSTRAINTS, *what)
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""  # start-up is byte-compiled once, not at every start
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Record, train, serve, run and report on the emulated arm."""
+    install(session, *ALL)
+    session.run("lr", "demo", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Lint, types, every test, and the robot side without torch."""
+    session.notify("lint")
+    session.notify("types")
+    session.notify("robot_side")
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting and lint of the whole tree."""
+    install(session, "ruff>=0.9")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict typing of core's public surface."""
+    install(session, "./lerobot-core", "mypy>=1.13", "types-PyYAML")
+    session.run("mypy")
+
+
+@nox.session
+def robot_side(session: nox.Session) -> None:
+    """core + motors + datasets + serve without extras and without torch, as on a small computer beside the arm."""
+    install(session, *ROBOT_SIDE, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "tests/robot_side", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Every benchmark: a table and a line of JSON each, with ratios to a reference measured in the same run."""
+    install(session, *ALL, *TEST_TOOLS)
+    for script in ("startup", "loop", "datasets", "serving"):
+        session.run("python", f"tests/benchmarks/{script}.py")
+
+
+@nox.session(python="3.12")
+def incumbent(session: nox.Session) -> None:
+    """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
+    session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
+    session.install("attrs", "click", "pluggy", "pyyaml", "rich", "einops", "pynng", "pyserial", "feetech-servo-sdk")
+    session.install("--no-deps", *(path.partition("[")[0] for path in ALL))
+    session.run("python", "-m", "pytest", "tests/incumbent", "-c", "tests/incumbent/pytest.ini", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Wheels of all five distributions, installed together into this clean environment."""
+    session.install("build")
+    wheels = session.create_tmp()
+    for name in ("core", "motors", "datasets", "policies", "serve"):
+        session.run("python", "-m", "build", "--wheel", "--outdir", wheels, f"lerobot-{name}", silent=True)
+    session.run(
+        "python", "-m", "zipfile", "-l", next(iter(sorted(__import__("pathlib").Path(wheels).glob("*.whl")))).as_posix()
+    )
