@@ -9,11 +9,11 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "LeRobotDataset": "lerobot_datasets.dataset",
-    "LeRobotDatasetMetadata": "lerobot_datasets.dataset",
+    "LeRobotDatasetMetadata": "lerobot_datasets.meta",
     "EpisodeAwareSampler": "lerobot_datasets.sampler",
 }
 
-__all__ = [*_PUBLIC]  # noqa: PLE0604
+__all__ = [*_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:

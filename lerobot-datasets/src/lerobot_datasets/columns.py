@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
 from lerobot_core.errors import DataError, FeatureError
 from lerobot_core.features import Feature
 

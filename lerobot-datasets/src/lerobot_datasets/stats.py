@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+
 from lerobot_core.features import Feature
 
 Stats = dict[str, dict[str, np.ndarray]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from lerobot_core.errors import DataError
 
 
@@ -30,9 +31,7 @@ def frame_deltas(
     return out
 
 
-def window(
-    rows: np.ndarray, first: np.ndarray, stop: np.ndarray, deltas: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def window(rows: np.ndarray, first: np.ndarray, stop: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the frames around some rows, and which of them had to be clamped.
 
     Args:

@@ -12,9 +12,9 @@ import attrs
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from lerobot_core.errors import DataError
 from lerobot_core.features import DEFAULT_COLUMNS, Feature, from_info, to_info
-
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import layout
 
@@ -205,9 +205,7 @@ def tasks_table(tasks: Sequence[str]) -> pa.Table:
         "creator": {"library": "pyarrow", "version": pa.__version__},
         "pandas_version": "2.3.3",
     }
-    schema = pa.schema(
-        [("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(pandas)}
-    )
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(pandas)})
     return pa.table([list(range(len(tasks))), list(tasks)], schema=schema)
 
 

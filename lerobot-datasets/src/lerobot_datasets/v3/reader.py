@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import Feature
-
 from lerobot_datasets import columns
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import metadata

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+
 from lerobot_core.errors import DataError
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+
 from lerobot_core.errors import DataError
 
 
