@@ -34,14 +34,18 @@ def test_a_checkpoint_of_ours_gives_the_same_actions_there(name: str, tmp_path: 
     from lerobot_core.artifacts import resolve
     from lerobot_policies.act.model import Act
 
-    lr("train", f"--dataset.repo_id=me/{name}", f"--dataset.root={DATASETS / name}", f"--output_dir={tmp_path}/run", *TINY)
+    lr(
+        "train",
+        f"--dataset.repo_id=me/{name}",
+        f"--dataset.root={DATASETS / name}",
+        f"--output_dir={tmp_path}/run",
+        *TINY,
+    )
     folder = resolve(tmp_path / "run" / "checkpoints" / "last" / "pretrained_model")
     ours, theirs = Act.from_pretrained(folder), ACTPolicy.from_pretrained(folder)
     pre, post = make_pre_post_processors(theirs.config, pretrained_path=str(folder))
     generator = torch.Generator().manual_seed(0)
-    batch = {
-        key: torch.rand((2, *feature.shape), generator=generator) for key, feature in ours.input_features.items()
-    }
+    batch = {key: torch.rand((2, *feature.shape), generator=generator) for key, feature in ours.input_features.items()}
     theirs.eval()
     expected = post(theirs.predict_action_chunk(pre(dict(batch))))
     got = ours.postprocessor(ours.predict_action_chunk(ours.preprocessor(dict(batch))))
@@ -64,7 +68,14 @@ def test_a_dataset_of_ours_opens_there(tmp_path: Path) -> None:
         for step in range(20):
             vector = random.random(3, dtype=np.float32)
             picture = np.full((48, 64, 3), 10 * step + 5, np.uint8)
-            ours.add_frame({"observation.state": vector, "action": -vector, "observation.images.front": picture, "task": f"t{episode}"})
+            ours.add_frame(
+                {
+                    "observation.state": vector,
+                    "action": -vector,
+                    "observation.images.front": picture,
+                    "task": f"t{episode}",
+                }
+            )
         ours.save_episode()
     ours.finalize()
     mine, theirs = LeRobotDataset("me/ours", root=tmp_path / "set"), Theirs("me/ours", root=tmp_path / "set")
