@@ -35,7 +35,8 @@ class EncoderConfig:
         preset: speed preset of the encoder; 12 for libsvtav1 and the encoder's own for others when not set.
         fast_decode: 0 to 2, how much the encoder favours fast decoding.
         threads: encoder threads per camera; the encoder decides when not set.
-        queue_size: frames that wait for the encoder of one camera; a frame that finds the queue full is dropped.
+        queue_size: frames that may wait for the encoder of one camera.
+        when_full: a frame that finds the queue full is dropped and counted (drop), or the recorder waits (wait).
     """
 
     vcodec: VideoCodec = "libsvtav1"
@@ -46,6 +47,7 @@ class EncoderConfig:
     fast_decode: int = 0
     threads: int | None = None
     queue_size: int = 30
+    when_full: Literal["drop", "wait"] = "drop"
 
     def __attrs_post_init__(self) -> None:
         if self.g < 1:

@@ -241,7 +241,8 @@ class LeRobotDataset(torch.utils.data.Dataset):
             tolerance_s: as for reading.
             video_backend: decoder for reading.
             vcodec: video encoder.
-            encoder: all options of the encoder; `vcodec` is then ignored.
+            encoder: all options of the encoder; `vcodec` is then ignored. Without it, `add_frame` waits when the
+                encoder is behind instead of dropping a picture.
 
         Raises:
             DataError: the folder holds a dataset already.
@@ -251,7 +252,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         stored_as = "video" if use_videos else "image"
         known = {key: attrs.evolve(f, dtype=stored_as) if f.is_picture else f for key, f in known.items()}
         folder = local_root(repo_id, root)
-        encoding = encoder or EncoderConfig(vcodec=vcodec)
+        encoding = encoder or EncoderConfig(vcodec=vcodec, when_full="wait")
         writer = Writer.create(folder, known, fps, robot_type=robot_type, encoder=encoding)
         return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
 
@@ -271,7 +272,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
             DataError: no such dataset, or it cannot be extended.
         """
         folder = local_root(repo_id, root)
-        writer = Writer.resume(folder, encoder=encoder or EncoderConfig(vcodec=vcodec))
+        writer = Writer.resume(folder, encoder=encoder or EncoderConfig(vcodec=vcodec, when_full="wait"))
         return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
@@ -90,6 +91,7 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
         self.count = 0
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
@@ -132,7 +134,7 @@ def join(sources: Sequence[Path], target: Path) -> None:
             with av.open(str(path)) as container:
                 source = container.streams.video[0]
                 if stream is None:
-                    stream, kind = out.add_stream_from_template(source), _kind(source)
+                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
                 elif _kind(source) != kind:
                     raise DataError(f"'{path}' is {_kind(source)}, the video it continues is {kind}", path=path)
                 shift = round(offset / source.time_base)

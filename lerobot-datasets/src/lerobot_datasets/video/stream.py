@@ -65,18 +65,19 @@ class Recorded:
 
 
 class PictureStream:
-    """Takes pictures without waiting and encodes them on a thread of its own.
+    """Takes pictures and encodes them on a thread of its own.
 
     Args:
         open_file: makes what is written to, on the thread; an encoder may take a while to start.
-        queue_size: pictures that may wait.
+        config: how many pictures may wait, and what happens to more.
         name: of the thread.
     """
 
-    def __init__(self, open_file: Callable[[], PictureFile], queue_size: int, name: str) -> None:
+    def __init__(self, open_file: Callable[[], PictureFile], config: EncoderConfig, name: str) -> None:
         self.dropped = 0
+        self._waits = config.when_full == "wait"
         self._open_file = open_file
-        self._queue: queue.Queue[tuple[int, np.ndarray | None]] = queue.Queue(queue_size)
+        self._queue: queue.Queue[tuple[int, np.ndarray | None]] = queue.Queue(config.queue_size)
         self._error: BaseException | None = None
         self._levels: list[np.ndarray] = []
         self._cancelled = threading.Event()
@@ -90,10 +91,19 @@ class PictureStream:
             DataError: the encoder failed.
         """
         self._check()
-        if self._queue.full():
+        if self._waits:
+            self._put(index, picture.copy())
+        elif self._queue.full():
             self.dropped += 1
-            return
-        self._queue.put_nowait((index, picture.copy()))
+        else:
+            self._queue.put_nowait((index, picture.copy()))
+
+    def _put(self, index: int, picture: np.ndarray | None) -> None:
+        """Wait for a place in the queue, for as long as there is someone to make one."""
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put((index, picture), timeout=0.1)
+                return
 
     def finish(self, length: int) -> Recorded:
         """Wait until all `length` frames are written.
@@ -101,12 +111,7 @@ class PictureStream:
         Raises:
             DataError: the encoder failed.
         """
-        while self._thread.is_alive():
-            try:
-                self._queue.put((length, None), timeout=0.1)
-                break
-            except queue.Full:
-                continue
+        self._put(length, None)
         self._thread.join()
         self._check()
         counts = [self._levels[i] for i in stats.sample_indices(length)]
@@ -156,9 +161,9 @@ class PictureStream:
 
 def video_stream(path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> PictureStream:
     """A stream into an mp4."""
-    return PictureStream(lambda: VideoFile(path, size, fps, config), config.queue_size, path.stem)
+    return PictureStream(lambda: VideoFile(path, size, fps, config), config, path.stem)
 
 
 def png_stream(key: str, config: EncoderConfig) -> PictureStream:
     """A stream into table cells."""
-    return PictureStream(PngCells, config.queue_size, key)
+    return PictureStream(PngCells, config, key)
