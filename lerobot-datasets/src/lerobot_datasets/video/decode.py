@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from lerobot_core.errors import DataError
 
@@ -44,6 +45,7 @@ class PyavDecoder:
         self._tick = float(stream.time_base)
         self._start = stream.start_time or 0
         self._period = 1 / float(stream.average_rate)
+        self._colours = VideoReformatter()  # kept: setting up the conversion costs more than converting a small picture
         self._keys = np.sort([entry.timestamp for entry in stream.index_entries if entry.is_keyframe])
         self._decoded: Iterator[av.VideoFrame] = iter(())
         self._current: av.VideoFrame | None = None
@@ -57,7 +59,7 @@ class PyavDecoder:
             if i and stamps[i] == stamps[i - 1]:
                 out.append(out[-1])
             else:
-                out.append(frame.to_ndarray(format="rgb24"))
+                out.append(self._colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
         return np.stack(out), stamps
 
     def _nearest(self, time: float) -> av.VideoFrame:
@@ -242,7 +244,7 @@ def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
         raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+            stream, colours = container.streams.video[0], VideoReformatter()
             tick, offset = float(stream.time_base), stream.start_time or 0
             half = 0.5 / float(stream.average_rate)
             container.seek(max(int((start - half) / tick), 0), stream=stream, backward=True)
@@ -251,6 +253,6 @@ def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
                 if time > stop - half:
                     return
                 if time > start - half:
-                    yield frame.to_ndarray(format="rgb24")
+                    yield colours.reformat(frame, format="rgb24", threads=1).to_ndarray()
     except av.FFmpegError as error:
         raise DataError(f"'{path}' cannot be decoded: {error}", path=path) from error

@@ -98,6 +98,7 @@ class VideoFile:
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
         self._time_base = Fraction(1, fps)
+        self._container.start_encoding()  # opens the encoder now, on this thread
 
     def write(self, picture: np.ndarray) -> None:
         """Append a picture (H, W, 3) uint8."""
