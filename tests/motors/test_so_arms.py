@@ -75,11 +75,15 @@ def test_it_observes_acts_and_lets_go(watched: EmulatorState) -> None:
 
 
 def test_connecting_never_makes_it_jump(watched: EmulatorState) -> None:
-    before = watched.positions
+    watched.hand[:] = 2300  # its servos were last told to go elsewhere
+    deadline = time.monotonic() + 5
+    while (watched.positions != 2300).any() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    watched.hand[:] = math.nan
     robot = follower()
     robot.connect()
     time.sleep(0.1)
-    assert watched.positions == pytest.approx(before, abs=1)
+    assert watched.positions == pytest.approx([2300.0] * 6, abs=1)
     robot.disconnect()
 
 
