@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -316,7 +317,8 @@ class Writer:
             name = self._info.video_file(current.place, key)
             size = ((self.root / name).stat().st_size + episode.stat().st_size) / MIB
             if size < self._info.video_files_size_in_mb:
-                encode.join([self.root / name, episode], commit.stage(name))
+                at = Fraction(current.frames, self._info.fps)
+                encode.append(self.root / name, episode, at, commit.stage(name))
                 return attrs.evolve(current, frames=current.frames + self._length, end=current.end + seconds)
         place = self._take(key)
         episode.rename(commit.stage(self._info.video_file(place, key)))
