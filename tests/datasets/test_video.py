@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import recordings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.datasets import recording
 
 from lerobot_core.errors import DataError
 from lerobot_datasets.config import EncoderConfig
@@ -34,7 +34,7 @@ def joined(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         path = folder / f"{clip}.mp4"
         file = encode.VideoFile(path, (48, 64), FPS, EncoderConfig(vcodec=vcodec, g=g))
         for i in range(length):
-            file.write(recording.picture(count + i))
+            file.write(recordings.picture(count + i))
         file.close()
         assert encode.duration(path) == pytest.approx(length / FPS)
         if clip:
@@ -50,7 +50,7 @@ def test_any_order(joined: Path, decoder: str, orders: list[list[int]]) -> None:
     reader = decode.VideoReader(decoder)
     for order in orders:
         times = np.float32(np.array(order) / FPS).astype(np.float64)
-        assert [recording.number_of(picture) for picture in reader.frames(joined, times)] == order
+        assert [recordings.number_of(picture) for picture in reader.frames(joined, times)] == order
     reader.close()
 
 
@@ -65,7 +65,7 @@ def test_tolerance(joined: Path, decoder: str) -> None:
     with pytest.raises(DataError, match=r"no frame within 0\.0001 s of 0\.140000 s, the nearest is at 0\.1"):
         decode.VideoReader(decoder).frames(joined, np.array([0.14]))
     loose = decode.VideoReader(decoder, tolerance_s=0.05)
-    assert recording.number_of(loose.frames(joined, np.array([0.14]))[0]) == 1
+    assert recordings.number_of(loose.frames(joined, np.array([0.14]))[0]) == 1
     with pytest.raises(DataError):
         loose.frames(joined, np.array([3.4]))
 
@@ -120,7 +120,7 @@ class SlowFile:
     def write(self, picture: np.ndarray) -> None:
         self.begun.set()
         self.allowed.wait()
-        self.numbers.append(recording.number_of(picture))
+        self.numbers.append(recordings.number_of(picture))
 
     def close(self) -> None:
         pass
@@ -132,18 +132,18 @@ def test_a_full_queue_drops_and_keeps_places(taken: int, dropped: int, after: in
     """One picture is being written and two wait: what comes then is dropped, and the one before stands in."""
     file = SlowFile()
     stream = PictureStream(lambda: file, EncoderConfig(queue_size=2), "test")
-    stream.add(0, recording.picture(0))
+    stream.add(0, recordings.picture(0))
     file.begun.wait()
     kept = [0, 1, 2]
     for i in range(1, 3 + dropped):
-        stream.add(i, recording.picture(i))
+        stream.add(i, recordings.picture(i))
     assert stream.dropped == dropped
     file.allowed.set()
     while len(file.numbers) < len(kept):
         file.begun.wait()
     late = range(3 + dropped, 3 + dropped + min(taken + after, 2))
     for i in late:
-        stream.add(i, recording.picture(i))
+        stream.add(i, recordings.picture(i))
     length = 3 + dropped + len(late)
     result = stream.finish(length)
     assert file.numbers == kept + [2] * dropped + list(late)
@@ -153,13 +153,13 @@ def test_a_full_queue_drops_and_keeps_places(taken: int, dropped: int, after: in
 
 def test_dropped_pictures_are_counted_by_the_writer(tmp_path: Path) -> None:
     config = EncoderConfig(vcodec="h264", queue_size=1)
-    writer = Writer.create(tmp_path / "set", recording.features(), FPS, encoder=config)
+    writer = Writer.create(tmp_path / "set", recordings.features(), FPS, encoder=config)
     for i in range(60):
-        writer.add(recording.frame(0, i), task="t")
+        writer.add(recordings.frame(0, i), task="t")
     writer.save_episode()
     writer.finalize()
-    assert 0 < writer.dropped[recording.CAMERA] < 60
-    assert len(list(Reader(tmp_path / "set").frames(0, recording.CAMERA))) == 60
+    assert 0 < writer.dropped[recordings.CAMERA] < 60
+    assert len(list(Reader(tmp_path / "set").frames(0, recordings.CAMERA))) == 60
 
 
 def test_a_failing_encoder_is_heard_of() -> None:
@@ -169,7 +169,7 @@ def test_a_failing_encoder_is_heard_of() -> None:
     stream = PictureStream(refuse, EncoderConfig(queue_size=1, when_full="wait"), "test")
     stream._thread.join()
     with pytest.raises(DataError, match="encode test failed: disk full"):
-        stream.add(0, recording.picture(0))
+        stream.add(0, recordings.picture(0))
     with pytest.raises(DataError, match="encode test failed: disk full"):
         stream.finish(1)
     stream.cancel()

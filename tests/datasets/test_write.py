@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tests.datasets import recording
-from tests.datasets.recording import CAMERA, PATIENT
+import recordings
+from recordings import CAMERA, PATIENT
 
 from lerobot_core.errors import DataError, FeatureError
 from lerobot_core.features import Feature
@@ -49,7 +49,7 @@ def described(path: Path) -> Any:
 @pytest.mark.parametrize("name", ["state_only", "state_env", "video2"])
 def test_files_are_those_of_the_ecosystem(fixtures: Path, root: Path, name: str) -> None:
     source = fixtures / "datasets" / name
-    recording.copy(source, root, SVT)
+    recordings.copy(source, root, SVT)
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     assert files == {
         str(path.relative_to(source)) for path in source.rglob("*") if path.is_file() and "expected" not in path.name
@@ -73,11 +73,11 @@ def test_files_are_those_of_the_ecosystem(fixtures: Path, root: Path, name: str)
 
 @pytest.mark.parametrize("camera", ["video", "image", None])
 def test_what_is_written_comes_back(root: Path, camera: str | None) -> None:
-    backend = recording.backend(root)
-    writer = backend.create(recording.features(camera), 10, robot_type="arm")
+    backend = recordings.backend(root)
+    writer = backend.create(recordings.features(camera), 10, robot_type="arm")
     assert isinstance(backend, DatasetBackend)
     assert isinstance(writer, DatasetWriter)
-    recording.record(writer, [5, 1, 9], camera=bool(camera))
+    recordings.record(writer, [5, 1, 9], camera=bool(camera))
     writer.finalize()
 
     reader = backend.open()
@@ -89,7 +89,7 @@ def test_what_is_written_comes_back(root: Path, camera: str | None) -> None:
         columns = reader.columns(episode)
         pictures = list(reader.frames(episode, CAMERA)) if camera else []
         for i in range(length):
-            want = recording.frame(episode, i, camera=False)
+            want = recordings.frame(episode, i, camera=False)
             item = dataset[int(columns["index"][i])]
             for key, value in want.items():
                 np.testing.assert_array_equal(np.asarray(columns[key][i]).reshape(np.shape(value)), value)
@@ -98,8 +98,8 @@ def test_what_is_written_comes_back(root: Path, camera: str | None) -> None:
             assert item["task"] == f"task {episode % 2}"
             assert item["timestamp"] == np.float32(i / 10)
             if camera:
-                assert recording.number_of(pictures[i]) == i
-                assert recording.number_of(item[CAMERA].numpy() * 255) == i
+                assert recordings.number_of(pictures[i]) == i
+                assert recordings.number_of(item[CAMERA].numpy() * 255) == i
 
 
 def test_dataset_class_records_and_reads(root: Path) -> None:
@@ -131,35 +131,35 @@ def test_dataset_class_records_and_reads(root: Path) -> None:
 
 def test_resumed_recordings_go_to_new_files(root: Path) -> None:
     for _ in range(2):
-        writer = recording.backend(root).create(recording.features(), 10, resume=root.exists())
-        recording.record(writer, [4, 3])
+        writer = recordings.backend(root).create(recordings.features(), 10, resume=root.exists())
+        recordings.record(writer, [4, 3])
         writer.finalize()
     reader = Reader(root)
     for name in ("data", f"videos/{CAMERA}", "meta/episodes"):
         assert reader.episodes[f"{name}/file_index"].tolist() == [0, 0, 1, 1], name
     assert reader.episodes["dataset_from_index"].tolist() == [0, 4, 7, 11]
     assert reader.episodes[f"videos/{CAMERA}/from_timestamp"].tolist() == pytest.approx([0, 0.4, 0, 0.4])
-    assert [recording.number_of(picture) for picture in reader.frames(3, CAMERA)] == [0, 1, 2]
+    assert [recordings.number_of(picture) for picture in reader.frames(3, CAMERA)] == [0, 1, 2]
     assert reader.stats["action"]["count"].tolist() == [14]
 
 
 def test_files_are_closed_at_their_size(root: Path) -> None:
-    wide = {"wide": Feature(dtype="float64", shape=(50_000,))}
-    writer = recording.backend(root, data_files_size_in_mb=1).create(wide, 10)
+    wide = {"wide": Feature(dtype="float64", shape=(5_000, 10))}
+    writer = recordings.backend(root, data_files_size_in_mb=1).create(wide, 10)
     noise = np.random.default_rng(0)
     for _ in range(3):
         for _ in range(2):
-            writer.add({"wide": noise.normal(size=50_000)}, task="t")
+            writer.add({"wide": noise.normal(size=(5_000, 10))}, task="t")
         writer.save_episode()
     writer.finalize()
     reader = Reader(root)
     assert reader.episodes["data/file_index"].tolist() == [0, 1, 2]
-    assert reader.columns(2)["wide"].shape == (2, 50_000)
+    assert reader.columns(2)["wide"].shape == (2, 5_000, 10)
 
 
 def test_a_commit_is_finished_or_forgotten(root: Path) -> None:
-    writer = recording.backend(root).create(recording.features(None), 10)
-    recording.record(writer, [2], camera=False)
+    writer = recordings.backend(root).create(recordings.features(None), 10)
+    recordings.record(writer, [2], camera=False)
     writer.finalize()
     info = (root / "meta" / "info.json").read_text()
 
@@ -179,28 +179,30 @@ def test_a_commit_is_finished_or_forgotten(root: Path) -> None:
 _KILLED = """
 import sys
 from pathlib import Path
-from tests.datasets import recording
-writer = recording.backend(Path(sys.argv[1])).create(recording.features(), 10, robot_type="arm")
-recording.record(writer, [6, 4])
+import recordings
+writer = recordings.backend(Path(sys.argv[1])).create(recordings.features(), 10, robot_type="arm")
+recordings.record(writer, [6, 4])
 for i in range(5):
-    writer.add(recording.frame(2, i), task="lost")
+    writer.add(recordings.frame(2, i), task="lost")
 print("recording", flush=True)
 sys.stdin.read()
 """
 
 
-def test_a_killed_recording_loses_the_running_episode_only(root: Path, repository: Path) -> None:
+def test_a_killed_recording_loses_the_running_episode_only(root: Path) -> None:
     command = [sys.executable, "-c", _KILLED, str(root)]
-    with subprocess.Popen(command, cwd=repository, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout.readline() == "recording\n"
         process.send_signal(signal.SIGKILL)
     reader = Reader(root)
     assert (reader.num_episodes, reader.num_frames) == (2, 10)
-    assert [recording.number_of(picture) for picture in reader.frames(1, CAMERA)] == [0, 1, 2, 3]
+    assert [recordings.number_of(picture) for picture in reader.frames(1, CAMERA)] == [0, 1, 2, 3]
     assert len(LeRobotDataset("test/set", root=root, video_backend="pyav")[:]) == 10
 
-    writer = recording.backend(root).create(recording.features(), 10, robot_type="arm", resume=True)
-    recording.record(writer, [3])
+    writer = recordings.backend(root).create(recordings.features(), 10, robot_type="arm", resume=True)
+    recordings.record(writer, [3])
     writer.finalize()
     assert Reader(root).num_episodes == 3
     assert not (root / journal.STAGING).exists()
@@ -224,29 +226,29 @@ def test_a_killed_recording_loses_the_running_episode_only(root: Path, repositor
     ],
 )
 def test_frames_that_do_not_fit(root: Path, change: dict[str, Any], text: str) -> None:
-    writer = recording.backend(root).create(recording.features(), 10)
-    frame = {key: value for key, value in (recording.frame(0, 0) | change).items() if value is not None}
+    writer = recordings.backend(root).create(recordings.features(), 10)
+    frame = {key: value for key, value in (recordings.frame(0, 0) | change).items() if value is not None}
     with pytest.raises(DataError, match=text):
         writer.add(frame, task="t")
-    writer.add(recording.frame(0, 0) | {CAMERA: recording.picture(0).transpose(2, 0, 1) / 255}, task="t")
+    writer.add(recordings.frame(0, 0) | {CAMERA: recordings.picture(0).transpose(2, 0, 1) / 255}, task="t")
     assert writer.save_episode() == 0
     writer.finalize()
     assert Reader(root).num_frames == 1, "the refused frame left nothing behind"
 
 
 def test_resuming_with_something_else(root: Path) -> None:
-    writer = recording.backend(root).create(recording.features(None), 10, robot_type="arm")
-    recording.record(writer, [2], camera=False)
+    writer = recordings.backend(root).create(recordings.features(None), 10, robot_type="arm")
+    recordings.record(writer, [2], camera=False)
     writer.finalize()
-    other = recording.features() | {"action": Feature(dtype="float32", shape=(3,))}
+    other = recordings.features() | {"action": Feature(dtype="float32", shape=(3,))}
     with pytest.raises(DataError) as caught:
-        recording.backend(root).create(other, 20, robot_type="leg", resume=True)
+        recordings.backend(root).create(other, 20, robot_type="leg", resume=True)
     for part in ("fps is 20", "'leg'", "feature 'action'", f"feature '{CAMERA}' is not in the dataset"):
         assert part in caught.value.message
     with pytest.raises(DataError, match="is not empty"):
-        recording.backend(root).create(other, 10)
+        recordings.backend(root).create(other, 10)
     with pytest.raises(DataError, match="not found"):
-        recording.backend(root / "none").create(other, 10, resume=True)
+        recordings.backend(root / "none").create(other, 10, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -261,12 +263,12 @@ def test_resuming_with_something_else(root: Path) -> None:
 )
 def test_features_that_cannot_be_stored(root: Path, features: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
-        recording.backend(root).create(features, 10)
+        recordings.backend(root).create(features, 10)
     assert not root.exists()
 
 
 def test_an_empty_episode_is_refused(root: Path) -> None:
-    writer = Writer.create(root, recording.features(), 10, encoder=PATIENT)
+    writer = Writer.create(root, recordings.features(), 10, encoder=PATIENT)
     with pytest.raises(DataError, match="no frame to save"):
         writer.save_episode()
     writer.finalize()
@@ -275,4 +277,4 @@ def test_an_empty_episode_is_refused(root: Path) -> None:
 
 def test_an_encoder_that_is_not_there(root: Path) -> None:
     with pytest.raises(DataError, match="h264_videotoolbox"):
-        recording.backend(root, vcodec="h264_videotoolbox").create(recording.features(), 10)
+        recordings.backend(root, vcodec="h264_videotoolbox").create(recordings.features(), 10)

@@ -130,7 +130,7 @@ class Writer:
         return cls(root, info, encoder)
 
     def require(self, features: Mapping[str, Feature], fps: int, robot_type: str | None) -> None:
-        """Check that what will be recorded is what the dataset holds.
+        """Check that what will be recorded is what the dataset holds; a robot without a name passes.
 
         Raises:
             DataError: lists every difference.
@@ -138,7 +138,7 @@ class Writer:
         info, problems = self._info, []
         if fps != info.fps:
             problems.append(f"fps is {fps}, the dataset's is {info.fps}")
-        if robot_type != info.robot_type:
+        if robot_type is not None and robot_type != info.robot_type:
             problems.append(f"robot_type is '{robot_type}', the dataset's is '{info.robot_type}'")
         mine = {key: f for key, f in info.features.items() if key not in DEFAULT_COLUMNS}
         for key in dict.fromkeys([*mine, *features]):
