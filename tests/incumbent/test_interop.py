@@ -50,7 +50,7 @@ def test_a_checkpoint_of_ours_gives_the_same_actions_there(name: str, tmp_path: 
     batch = {key: torch.rand((2, *feature.shape), generator=generator) for key, feature in ours.input_features.items()}
     theirs.eval()
     expected = post(theirs.predict_action_chunk(pre(dict(batch))))
-    got = ours.postprocessor({"action": ours.predict_action_chunk(ours.preprocessor(dict(batch)))})["action"]
+    got = ours.postprocessor(ours.predict_action_chunk(ours.preprocessor(dict(batch))))
     np.testing.assert_allclose(got.numpy(), expected.numpy(), rtol=1e-5, atol=1e-5)
 
 
