@@ -1,10 +1,16 @@
+"""The datasets that tests record are described in a module of their own, found by name also by spawned processes."""
+
 from __future__ import annotations
 
+import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
 from lerobot_datasets.video import decode
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(params=["pyav", "torchcodec"])
