@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class Writer:
         return cls(root, info, encoder)
 
     def require(self, features: Mapping[str, Feature], fps: int, robot_type: str | None) -> None:
-        """Check that what will be recorded is what the dataset holds.
+        """Check that what will be recorded is what the dataset holds; a robot without a name passes.
 
         Raises:
             DataError: lists every difference.
@@ -137,7 +138,7 @@ class Writer:
         info, problems = self._info, []
         if fps != info.fps:
             problems.append(f"fps is {fps}, the dataset's is {info.fps}")
-        if robot_type != info.robot_type:
+        if robot_type is not None and robot_type != info.robot_type:
             problems.append(f"robot_type is '{robot_type}', the dataset's is '{info.robot_type}'")
         mine = {key: f for key, f in info.features.items() if key not in DEFAULT_COLUMNS}
         for key in dict.fromkeys([*mine, *features]):
@@ -316,7 +317,8 @@ class Writer:
             name = self._info.video_file(current.place, key)
             size = ((self.root / name).stat().st_size + episode.stat().st_size) / MIB
             if size < self._info.video_files_size_in_mb:
-                encode.join([self.root / name, episode], commit.stage(name))
+                at = Fraction(current.frames, self._info.fps)
+                encode.append(self.root / name, episode, at, commit.stage(name))
                 return attrs.evolve(current, frames=current.frames + self._length, end=current.end + seconds)
         place = self._take(key)
         episode.rename(commit.stage(self._info.video_file(place, key)))

@@ -86,8 +86,8 @@ class PyavDecoder:
         position = self._time(self._current)
         behind = self._previous is None or self._time(self._previous) >= until
         if position >= until:
-            return behind and position - until >= self._period
-        return bool(self._key_before(until + self._period) * self._tick > position)
+            return behind and position - until >= self._period / 2
+        return bool(self._key_before(until + self._period / 2) * self._tick > position)
 
     def _key_before(self, time: float) -> int:
         i = int(np.searchsorted(self._keys, time / self._tick, side="right")) - 1
@@ -95,12 +95,12 @@ class PyavDecoder:
 
     def _seek(self, until: float) -> None:
         """Stand before the first frame at or after `until`; where key frames are stored out of order, go back further."""
-        target = self._key_before(until + self._period)
+        target = self._key_before(until + self._period / 2)
         while True:
             self._container.seek(max(target, 0), stream=self._stream, backward=True)
             self._decoded = self._container.decode(self._stream)
             self._previous, self._current = None, next(self._decoded, None)
-            reached = self._current is not None and self._time(self._current) < until + self._period
+            reached = self._current is not None and self._time(self._current) < until + self._period / 2
             if reached or target <= 0:
                 return
             target = self._key_before((target - 1) * self._tick) if target > self._keys[0] else 0
