@@ -362,6 +362,29 @@ def test_reset_begins_at_step_zero_with_an_empty_queue():
             assert client.health()["executed"] == 0
 
 
+@pytest.mark.parametrize(("threshold", "steps_per_chunk"), [(0.5, 4), (0.0, 9)])
+def test_a_chunk_is_asked_for_when_the_queue_is_down_to_the_threshold(threshold, steps_per_chunk):
+    robot = Toy(ToyConfig())
+    with PolicyServer(Hold(HoldConfig(chunk_size=10)), "tcp://127.0.0.1:0") as server:
+        client = client_of(server.address, robot, chunk_size_threshold=threshold)
+        with connected(client, robot):
+            run_loop(robot, client, fps=100, duration=0.6)
+            figures = client.health()
+    assert 1 < figures["chunks"] <= figures["executed"] / steps_per_chunk + 2
+
+
+def test_an_observation_from_before_a_reset_leads_to_nothing():
+    robot = Toy(ToyConfig())
+    with PolicyServer(Hold(HoldConfig()), "tcp://127.0.0.1:0") as server:
+        client = client_of(server.address, robot)
+        with connected(client, robot):
+            late = (client._episode, client._observe(robot.get_observation(), 17))
+            client.reset()
+            client._jobs.put(late)
+            run_loop(robot, client, fps=100, duration=0.2)
+            assert client.health()["chunks"] == 1
+
+
 def test_a_server_that_dies_ends_the_run_and_the_robot_is_left_safely():
     robot = Toy(ToyConfig())
     server = PolicyServer(Hold(HoldConfig(chunk_size=5)), "tcp://127.0.0.1:0")

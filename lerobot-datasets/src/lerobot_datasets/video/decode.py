@@ -46,7 +46,7 @@ class PyavDecoder:
         self._start = stream.start_time or 0
         self._period = 1 / float(stream.average_rate)
         self._colours = VideoReformatter()  # kept: setting up the conversion costs more than converting a small picture
-        self._keys = np.sort([entry.timestamp for entry in stream.index_entries if entry.is_keyframe])
+        self._keys = _key_times(self._container, stream)
         self._decoded: Iterator[av.VideoFrame] = iter(())
         self._current: av.VideoFrame | None = None
         self._previous: av.VideoFrame | None = None
@@ -107,6 +107,16 @@ class PyavDecoder:
 
     def close(self) -> None:
         self._container.close()
+
+
+def _key_times(container: av.container.InputContainer, stream: av.VideoStream) -> np.ndarray:
+    """Timestamps of the frames decoding can start at [ticks]: from the file's index, which PyAV shows from 16 on, else
+    from its packets."""
+    if hasattr(stream, "index_entries"):
+        return np.sort([entry.timestamp for entry in stream.index_entries if entry.is_keyframe])
+    times = np.sort([packet.pts for packet in container.demux(stream) if packet.is_keyframe and packet.pts is not None])
+    container.seek(0)
+    return times
 
 
 class TorchcodecDecoder:
