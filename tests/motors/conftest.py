@@ -1,4 +1,4 @@
-"""Emulated arms for the tests of this folder, in a folder of their own."""
+"""Emulated arms and the commands for the tests of this folder, in a folder of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_motors import so_arm
+from lerobot_core.cli.program import lr
+from lerobot_core.testing.fixtures import PrivateHost
+from lerobot_motors import plugin, so_arm
 from lerobot_motors.buses.feetech.bus import FeetechBus
 from lerobot_motors.buses.feetech.config import FeetechConfig
 
@@ -36,3 +38,12 @@ def make_bus(emulator_folder: Path) -> Iterator[Callable[..., FeetechBus]]:
             return bus
 
         yield make
+
+
+@pytest.fixture
+def commands(host: PrivateHost, emulator_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`lr` with lerobot-motors and the toys and nothing else installed."""
+    host.add(plugin, "motors", "lerobot-motors")
+    host.add_file(Path(__file__).with_name("toys.py"))
+    monkeypatch.chdir(emulator_folder)
+    return lambda *args: lr.main(list(args), prog_name="lr", standalone_mode=False)
