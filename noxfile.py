@@ -79,6 +79,7 @@ def benchmarks(session: nox.Session) -> None:
 def incumbent(session: nox.Session) -> None:
     """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
     session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
+    session.install("av>=17")  # newer than it asks for; it reads and writes with it all the same
     session.install("attrs", "click", "pluggy", "pyyaml", "rich", "einops", "pynng", "pyserial", "feetech-servo-sdk")
     session.install("--no-deps", *(path.partition("[")[0] for path in ALL))
     session.run("python", "-m", "pytest", "tests/incumbent", "-c", "tests/incumbent/pytest.ini", *session.posargs)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip("lerobot", reason="nightly, with the published package: nox -s incumbent")
+
 DATASETS = Path(__file__).parents[1] / "data" / "datasets"
 TINY = (
     "--policy.type=act", "--policy.dim_model=32", "--policy.n_heads=4", "--policy.dim_feedforward=48",

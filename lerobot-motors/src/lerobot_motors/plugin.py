@@ -62,4 +62,5 @@ def lr_commands() -> list[Command]:
         Command("record", f"{commands}.record:record", "Record episodes of teleoperation as a dataset"),
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lerobot_core.errors import CheckpointError
+from lerobot_policies.tensors import read_tensors
 
 LAST, MODEL, STATE = "last", "pretrained_model", "training_state"
 
@@ -179,18 +180,6 @@ def _merged(here: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any
         if (key in here and key not in IMPLEMENTATION) or key == "initial_lr":
             out[key] = tuple(value) if isinstance(here.get(key), tuple) else value
     return out
-
-
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file.
-
-    Raises:
-        CheckpointError: it is missing or broken.
-    """
-    try:
-        return load_file(file)
-    except (OSError, ValueError, RuntimeError) as failure:
-        raise CheckpointError(f"'{file}' cannot be read: {failure}", path=file) from failure
 
 
 def write_json(file: Path, data: Any) -> None:

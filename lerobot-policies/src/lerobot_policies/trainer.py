@@ -27,6 +27,7 @@ from lerobot_policies import checkpoint
 from lerobot_policies.assembly import build_policy, named, open_dataset, torch_arguments, worker_count
 from lerobot_policies.optim import build_optimizer, build_scheduler, clip_gradients
 from lerobot_policies.progress import Progress
+from lerobot_policies.tensors import read_tensors
 from lerobot_policies.train_config import TrainConfig, to_json
 
 
@@ -138,7 +139,7 @@ class Trainer:
     def _resume(self, folder: Path) -> None:
         state = folder / checkpoint.STATE
         self.step = checkpoint.load_training_state(state, self.optimizer, self.scheduler)
-        self._random = checkpoint.read_tensors(state / "rng_state.safetensors")
+        self._random = read_tensors(state / "rng_state.safetensors")
         per_epoch = math.ceil(len(self.sampler) / self.config.batch_size)
         epoch, batches = divmod(self.step, per_epoch)
         self.sampler.load_state_dict({"epoch": epoch, "start_index": batches * self.config.batch_size})
