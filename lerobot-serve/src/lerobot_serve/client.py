@@ -307,15 +307,20 @@ class PolicyClient:
                 raise WireError(f"a chunk that cannot be executed: {failure}") from failure
 
     def _ask(self, data: bytes) -> Message:
-        """Ask; a server that was started anew is greeted again first."""
+        """Ask. A server that is stopping may be about to be started anew; one that was is greeted again first."""
         connection = self._present()
-        try:
-            return connection.ask(data)
-        except Refused as refusal:
-            if refusal.code != "session":
-                raise
-            self._greet()
-            return connection.ask(data)
+        deadline = time.monotonic() + self.options.timeout_s
+        unknown = False
+        while True:
+            try:
+                if unknown:
+                    self._greet()
+                return connection.ask(data)
+            except Refused as refusal:
+                if refusal.code not in ("session", "stopping") or time.monotonic() > deadline:
+                    raise
+                unknown = refusal.code == "session"
+                time.sleep(0.0 if unknown else _SLICE_S)
 
     def _greet(self) -> None:
         connection = self._present()

@@ -10,7 +10,6 @@ import hmac
 import logging
 import threading
 import time
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,8 +30,8 @@ log = logging.getLogger(__name__)
 #: Requests worked on at once; more wait in their sockets.
 _WORKERS = 16
 _MAX_SESSIONS = 64
-#: How long an answer is kept that its client does not fetch [ms].
-_SEND_MS = 2000
+#: How often a worker looks whether the server is closing; how long it keeps an answer nobody fetches [ms].
+_SLICE_MS, _SEND_MS = 100, 1000
 #: A session this long silent may give way to a new one [s].
 _IDLE_S = 60.0
 
@@ -80,6 +79,7 @@ class PolicyServer:
         self._max_bytes = max_bytes
         self._sessions: dict[str, _Session] = {}
         self._door = threading.Lock()
+        self._closing = threading.Event()
 
     def start(self) -> None:
         """Listen and answer from threads; `address` then holds the real port.
@@ -87,7 +87,7 @@ class PolicyServer:
         Raises:
             WireError: nobody can listen at this address.
         """
-        self._socket = pynng.Rep0(recv_max_size=self._max_bytes, send_timeout=_SEND_MS)
+        self._socket = pynng.Rep0(recv_max_size=self._max_bytes, recv_timeout=_SLICE_MS, send_timeout=_SEND_MS)
         try:
             self.address = self._socket.listen(self.address).url
         except (pynng.NNGException, ValueError) as failure:
@@ -103,10 +103,12 @@ class PolicyServer:
 
     def close(self) -> None:
         """Stop listening; clients that wait get a Fault."""
+        self._closing.set()
         self._batcher.close()
-        self._socket.close()
+        # the socket goes last: libnng aborts the process when a socket is closed under a worker that sends
         for thread in self._threads:
-            thread.join(timeout=1.0)
+            thread.join()
+        self._socket.close()
 
     def __enter__(self) -> PolicyServer:
         self.start()
@@ -120,13 +122,13 @@ class PolicyServer:
     # --- one request --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        with suppress(pynng.Closed), self._socket.new_context() as context:  # closing the socket ends every worker
-            while True:
-                data = context.recv()
+        with self._socket.new_context() as context:
+            while not self._closing.is_set():
                 try:
+                    data = context.recv()
                     context.send(self._answer(data))
-                except pynng.Closed:
-                    raise
+                except pynng.Timeout:
+                    continue  # nobody asks at present, or does not fetch the answer
                 except pynng.NNGException as failure:  # this client is gone; the next one is not
                     log.info("a client was lost: %s", failure)
 

@@ -6,7 +6,7 @@ import json
 import os
 import statistics
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def run(config: RunConfig) -> None:
     teleop = config.teleop.build() if config.teleop is not None else None
     backend = config.dataset.backend.build() if config.dataset is not None else None
     aggregator = choose(Aggregator, config.aggregate_fn_name).build()
-    with nullcontext(config.server) if config.policy is None else local_server(config.policy) as address:
+    with _address(config) as address:
         client = PolicyClient(
             address, robot.observation_features, robot.action_features, aggregator, config.client_options()
         )
@@ -142,6 +142,11 @@ def run(config: RunConfig) -> None:
                     _episodes(config, rollout, bar)
                 finally:
                     _summarise(rollout.results, config.output_file)
+
+
+def _address(config: RunConfig) -> AbstractContextManager[str]:
+    """The server told, or one started for the policy told."""
+    return local_server(config.policy) if config.policy is not None else nullcontext(config.server or "")
 
 
 @contextmanager
