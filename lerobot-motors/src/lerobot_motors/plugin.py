@@ -1,1 +1,36 @@
 """What lerobot-motors offers: components and commands by import string."""
+
+from __future__ import annotations
+
+from lerobot_core.components import Command, Component, hookimpl
+
+
+@hookimpl
+def lr_cameras() -> list[Component]:
+    configs, cameras = "lerobot_motors.cameras.configs", "lerobot_motors.cameras"
+    return [
+        Component(
+            "opencv",
+            f"{configs}:OpencvConfig",
+            f"{cameras}.opencv:OpencvCamera",
+            "USB cameras, video files and streams through OpenCV",
+            needs=("cv2=lerobot-motors[opencv]",),
+        ),
+        Component(
+            "pattern",
+            f"{configs}:PatternConfig",
+            f"{cameras}.pattern:PatternCamera",
+            "Pictures that show their own number; no hardware",
+        ),
+    ]
+
+
+@hookimpl
+def lr_commands() -> list[Command]:
+    commands = "lerobot_motors.commands"
+    return [
+        Command("teleoperate", f"{commands}.teleoperate:teleoperate", "Drive a robot with a teleoperator"),
+        Command("record", f"{commands}.record:record", "Record episodes of teleoperation as a dataset"),
+        Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
+        Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+    ]

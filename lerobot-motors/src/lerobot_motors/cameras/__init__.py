@@ -1,0 +1,1 @@
+"""Cameras: one module per type, its options in `configs.py`."""
