@@ -24,7 +24,7 @@ class OpencvConfig:
         freeze_s: time after which a live source that repeats one picture bit by bit is an error [s]; 0 never asks.
     """
 
-    index_or_path: str
+    index_or_path: int | str
     fps: float | None = None
     width: int | None = None
     height: int | None = None

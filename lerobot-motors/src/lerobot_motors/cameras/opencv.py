@@ -30,7 +30,7 @@ class OpencvCamera:
 
     def __init__(self, config: OpencvConfig) -> None:
         self.config = config
-        self.name = config.index_or_path
+        self.name = str(config.index_or_path)
         self.fps = config.fps or 0.0
         self.width = config.width or 0
         self.height = config.height or 0

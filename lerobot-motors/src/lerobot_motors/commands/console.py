@@ -1,0 +1,126 @@
+"""What the commands that move hardware share at the terminal: Ctrl-C between two ticks, live figures, the report.
+
+Knows nothing of what a command does with its ticks.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lerobot_core import features
+from lerobot_core.loop import Tick
+
+#: Time between two refreshes of the live figures [ns].
+REFRESH = 250_000_000
+
+
+class Interrupt:
+    """Whether Ctrl-C was pressed. The first press is only noted, so that the loop ends between two ticks with its figures
+    and every file whole; the second interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self) -> bool:
+        return self.requested
+
+    @contextmanager
+    def caught(self) -> Iterator[None]:
+        """Note Ctrl-C inside this block. Main thread only, as Python's signals are."""
+
+        def note(signum: int, frame: Any) -> None:
+            self.requested = True
+            signal.signal(signal.SIGINT, former)
+
+        former = signal.signal(signal.SIGINT, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, former)
+
+
+class Meter:
+    """A sink that measures the present rate and period error and hands them to `show` a few times a second.
+
+    Args:
+        fps: the rate asked for [Hz].
+        show: takes the index of the tick and the text.
+    """
+
+    def __init__(self, fps: float, show: Callable[[int, str], None]) -> None:
+        self._period = 1e9 / fps
+        self._show = show
+        self._began = self._former = self._count = 0
+        self._worst = 0.0
+
+    def add(self, tick: Tick) -> None:
+        if not self._former:
+            self._began = tick.time
+        else:
+            self._count += 1
+            self._worst = max(self._worst, abs(tick.time - self._former - self._period))
+        self._former = tick.time
+        if self._count and tick.time - self._began >= REFRESH:
+            rate = self._count * 1e9 / (tick.time - self._began)
+            self._show(tick.index + 1, f"{rate:6.2f} Hz, worst period error {self._worst / 1e6:.2f} ms")
+            self._began, self._count, self._worst = tick.time, 0, 0.0
+
+    def add_sample(self, key: str, value: Any, stamp: int) -> None:
+        """Samples between ticks say nothing about the loop."""
+
+
+def live_line(fps: float) -> list[Meter]:
+    """The sink that keeps one line of a terminal up to date; none where there is no terminal."""
+    if not sys.stderr.isatty():
+        return []
+    return [
+        Meter(fps, lambda tick, text: click.echo(f"\r\x1b[Ktick {tick}  {text}  (Ctrl-C ends)", nl=False, err=True))
+    ]
+
+
+def end_live_line() -> None:
+    """Leave the live line behind."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def counters(**devices: Any) -> dict[str, dict[str, Any]]:
+    """Role → the counters a device keeps in `health` (a mapping), for those that keep any."""
+    found = {role: getattr(device, "health", None) for role, device in devices.items()}
+    return {role: dict(health) for role, health in found.items() if isinstance(health, Mapping)}
+
+
+def counter_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line per device: "robot: reads 3600, errors 0"."""
+    return [
+        f"{role}: " + ", ".join(f"{name} {value}" for name, value in health.items()) for role, health in found.items()
+    ]
+
+
+def write_report(path: Path | None, data: Mapping[str, Any]) -> None:
+    """The figures of a run as JSON, where a file was asked for."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data, indent=2) + "\n")
+
+
+def check_actions(given: Mapping[str, Any], robot: Any, what: str) -> None:
+    """The seam between what gives actions and the robot that takes them.
+
+    Raises:
+        FeatureError: an action the robot needs is not given.
+    """
+    features.match(
+        {name: features.of(value) for name, value in given.items()},
+        {name: features.of(value) for name, value in robot.action_features.items()},
+        what=what,
+    )

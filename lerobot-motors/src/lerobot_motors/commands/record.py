@@ -1,0 +1,295 @@
+"""`lr record`: episodes of teleoperation as a dataset.
+
+The phases and what ends them; the loop, the format and the devices are others' business.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress
+
+from lerobot_core import features, plugins
+from lerobot_core.cli import config_command
+from lerobot_core.config import rest
+from lerobot_core.errors import ConfigError
+from lerobot_core.guard import Guard
+from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, connected, run_loop
+from lerobot_core.registry import Choice
+from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
+from lerobot_motors.commands import console
+from lerobot_motors.keyboard import Key, Keyboard
+
+
+@attrs.frozen(kw_only=True)
+class RecordDataset:
+    """The dataset to record.
+
+    Attributes:
+        single_task: what the robot does, in words; stored with every frame.
+        fps: rate of the loop and of the dataset [Hz].
+        episode_time_s: longest time of an episode [s].
+        reset_time_s: time to set the scene again between two episodes [s].
+        num_episodes: number of episodes to record; on resume, to add.
+        video: store pictures as video; otherwise as single images.
+        push_to_hub: upload when done; off by default, as a recording stays on this machine until you say so.
+        no_stamp: keep repo_id as it is; otherwise a new dataset without a root of its own gets _YYYYMMDD_HHMMSS appended.
+        backend: the dataset's format.
+    """
+
+    single_task: str
+    fps: int = 30
+    episode_time_s: float = 60.0
+    reset_time_s: float = 60.0
+    num_episodes: int = 50
+    video: bool = True
+    push_to_hub: bool = False
+    no_stamp: bool = False
+    backend: Choice[DatasetBackend] = rest()
+
+    def __attrs_post_init__(self) -> None:
+        if self.fps <= 0 or self.num_episodes <= 0 or self.episode_time_s <= 0 or self.reset_time_s < 0:
+            raise ValueError("fps, num_episodes and episode_time_s are above 0, reset_time_s is not below 0")
+        if not self.single_task.strip():
+            raise ValueError("single_task says what the robot does, got nothing")
+        name = str(getattr(self.backend.config, "repo_id", "") or "").rpartition("/")[2]
+        if name.startswith("eval_"):
+            raise ValueError(
+                f"'{name}': names that begin with eval_ are for recordings of a policy; pick another, or use `lr run`"
+            )
+
+
+@attrs.frozen(kw_only=True)
+class RecordConfig:
+    """Options of `lr record`.
+
+    Attributes:
+        robot: the robot that moves.
+        teleop: what a person holds.
+        dataset: where the episodes go.
+        resume: add to a dataset that exists.
+        ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
+        max_speed: speed of each joint afterwards [user units/s]; empty sets no limit.
+        output_file: JSON file for the figures of every episode.
+    """
+
+    robot: Choice[Robot]
+    teleop: Choice[Teleoperator]
+    dataset: RecordDataset
+    resume: bool = False
+    ramp_speed: float = 90.0
+    max_speed: float | None = None
+    output_file: Path | None = None
+
+
+class Wishes:
+    """What the person asks for in the present phase, by key or by the teleoperator's events. Sink and stop of the loop."""
+
+    def __init__(self, keyboard: Keyboard, interrupt: console.Interrupt) -> None:
+        self._keyboard = keyboard
+        self._interrupt = interrupt
+        self._held: dict[str, bool] = {}
+        self.stop = self.end = self.rerecord = False
+
+    @property
+    def interrupted(self) -> bool:
+        return self._interrupt.requested
+
+    def begin(self) -> None:
+        """A new phase: what ended the last one is done with."""
+        self.end = self.rerecord = False
+
+    def add(self, tick: Tick) -> None:
+        """An event counts when it begins: a button still held from the last phase is no new wish."""
+        for name in ("terminate_episode", "rerecord_episode"):
+            now = bool(tick.info.get(name, False))
+            if now and not self._held.get(name, False):
+                self.end = True
+                self.rerecord |= name == "rerecord_episode"
+            self._held[name] = now
+
+    def add_sample(self, key: str, value: Any, stamp: int) -> None:
+        """Samples between ticks are no wishes."""
+
+    def __call__(self) -> bool:
+        """Whether the phase is over."""
+        for key in self._keyboard.poll():
+            self.stop |= key is Key.ESCAPE
+            self.end |= key is Key.RIGHT
+            self.rerecord |= key is Key.LEFT
+        self.stop |= self.interrupted
+        return self.stop or self.end or self.rerecord
+
+
+class Recording:
+    """The phases of one run of `lr record`, from connected devices into a writer."""
+
+    def __init__(self, config: RecordConfig, robot: Robot, teleop: Teleoperator, writer: DatasetWriter) -> None:
+        self._config = config
+        self._robot = robot
+        self._source = TeleoperatorSource(teleop)
+        self._writer = writer
+        self._guard = Guard(config.dataset.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed)
+        self.episodes: list[dict[str, Any]] = []
+        self.discarded = 0
+
+    def run(self, wishes: Wishes, progress: Progress) -> None:
+        """Record until all episodes are there or the person stops.
+
+        An episode is committed after the time to reset, so that the left arrow still discards it then; whatever else ends
+        that time, an error too, commits it. Ctrl-C discards the episode that is running, escape keeps it.
+        """
+        options = self._config.dataset
+        while len(self.episodes) < options.num_episodes and not wishes.stop:
+            title = f"episode {len(self.episodes) + 1}/{options.num_episodes}"
+            dropped = dropped_frames(self._writer)
+            sink = DatasetSink(self._writer, self._writer.features, options.single_task)
+            health = self._phase(title, options.episode_time_s, wishes, progress, sink)
+            bad = wishes.rerecord or wishes.interrupted or health.ticks == health.idle
+            if bad:
+                self._discard(title)
+            try:
+                if not wishes.stop and (bad or len(self.episodes) + 1 < options.num_episodes):
+                    self._phase("reset the scene", options.reset_time_s, wishes, progress)
+            finally:
+                if not bad and wishes.rerecord:
+                    self._discard(title)
+                elif not bad:
+                    self._commit(title, health, dropped_frames(self._writer) - dropped)
+
+    def _phase(self, title: str, seconds: float, wishes: Wishes, progress: Progress, *sinks: Sink) -> LoopHealth:
+        """Run the loop for one phase. The arm is where the last one left it, so that the first actions are ramped again."""
+        fps = self._config.dataset.fps
+        click.echo(f"{title}: {seconds:g} s at most", err=True)
+        wishes.begin()
+        self._guard.reset()
+        task = progress.add_task(title, total=round(seconds * fps), figures="")
+
+        def show(tick: int, figures: str) -> None:
+            lost = f", {dropped_frames(self._writer)} dropped" if sinks else ""
+            progress.update(task, completed=tick, figures=figures + lost)
+            progress.refresh()
+
+        try:
+            return run_loop(
+                self._robot,
+                self._source,
+                fps=fps,
+                sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                guard=self._guard,
+                duration=seconds,
+                stop=wishes,
+            )
+        finally:
+            progress.remove_task(task)
+
+    def _discard(self, title: str) -> None:
+        self._writer.discard()
+        self.discarded += 1
+        click.echo(f"{title}: discarded", err=True)
+
+    def _commit(self, title: str, health: LoopHealth, dropped: int) -> None:
+        index = self._writer.save_episode()
+        self.episodes.append({"episode": index, **health.to_data(), "dropped": dropped})
+        click.echo(f"{title}: saved as {index}, {dropped} frames dropped; {health.line()}", err=True)
+        place = {"repo_id": repo_id_of(self._config.dataset.backend), "root": place_of(self._writer)}
+        plugins.host().manager.hook.lr_episode_saved(episode=index, dataset=place)
+
+
+def dropped_frames(writer: DatasetWriter) -> int:
+    """Frames a full queue has cost since the writer was made; 0 for writers that lose none."""
+    return int(getattr(writer, "dropped", 0))
+
+
+def repo_id_of(backend: Choice[DatasetBackend]) -> str:
+    """The dataset's name, for backends whose options have one."""
+    return str(getattr(backend.config, "repo_id", None) or "")
+
+
+def place_of(writer: DatasetWriter) -> str:
+    """The dataset's folder, for writers that have one."""
+    return str(getattr(writer, "root", ""))
+
+
+def stamped(backend: Choice[DatasetBackend], now: datetime) -> Choice[DatasetBackend]:
+    """The same choice with the time appended to its repo_id; as it is where it has none or a root of its own is given."""
+    name = repo_id_of(backend)
+    if not name or getattr(backend.config, "root", None) is not None:
+        return backend
+    return attrs.evolve(backend, config=attrs.evolve(backend.config, repo_id=f"{name}_{now:%Y%m%d_%H%M%S}"))
+
+
+@config_command(RecordConfig, defaults={"dataset": {"type": "lerobot"}})
+def record(config: RecordConfig) -> None:
+    """Record episodes of teleoperation as a dataset on this machine; nothing is uploaded unless --dataset.push_to_hub.
+
+    Keys: right arrow ends the episode or the reset, left arrow discards the episode and records it again, escape ends the
+    recording and keeps the episode, Ctrl-C ends it and discards the running one.
+    """
+    options = config.dataset
+    if not (options.no_stamp or config.resume):
+        options = attrs.evolve(options, backend=stamped(options.backend, datetime.now()))
+    config = attrs.evolve(config, dataset=options)
+    robot, teleop, backend = config.robot.build(), config.teleop.build(), options.backend.build()
+    if options.push_to_hub and not hasattr(backend, "push_to_hub"):
+        raise ConfigError(
+            f"dataset backend '{options.backend.type}' cannot upload", hint="leave out --dataset.push_to_hub"
+        )
+    console.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    stored = features.observation_features(robot.observation_features, use_videos=options.video)
+    stored |= features.action_features(robot.action_features)
+    interrupt = console.Interrupt()
+    with connected(robot, teleop):
+        writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
+        recording = Recording(config, robot, teleop, writer)
+        try:
+            with Keyboard() as keyboard, interrupt.caught(), progress_bar() as progress:
+                recording.run(Wishes(keyboard, interrupt), progress)
+        finally:
+            writer.finalize()
+            summarise(recording, config, writer, console.counters(robot=robot, teleop=teleop))
+    if interrupt.requested:
+        raise KeyboardInterrupt
+    if options.push_to_hub:
+        backend.push_to_hub()
+
+
+def progress_bar() -> Progress:
+    """The bar of a phase; drawn by the loop itself, as a thread of its own would cost it its rate."""
+    screen = Console(stderr=True)
+    columns = (
+        "{task.description}",
+        BarColumn(),
+        "{task.completed:.0f}/{task.total:.0f} frames",
+        "{task.fields[figures]}",
+    )
+    return Progress(*columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal)
+
+
+def summarise(recording: Recording, config: RecordConfig, writer: DatasetWriter, found: dict[str, Any]) -> None:
+    """Where the episodes are and how well the rate was kept, on the terminal and in the report."""
+    episodes = recording.episodes
+    report = {
+        "repo_id": repo_id_of(config.dataset.backend),
+        "root": place_of(writer),
+        "fps": config.dataset.fps,
+        "task": config.dataset.single_task,
+        "discarded": recording.discarded,
+        "dropped": sum(episode["dropped"] for episode in episodes),
+        "late": sum(episode["late"] for episode in episodes),
+        "episodes": episodes,
+        "devices": found,
+    }
+    click.echo(
+        f"{len(episodes)} episodes recorded ({report['discarded']} discarded), {report['dropped']} frames dropped, "
+        f"{report['late']} ticks late"
+    )
+    for line in console.counter_lines(found):
+        click.echo(line)
+    click.echo(f"dataset '{report['repo_id']}' in {report['root']}")
+    console.write_report(config.output_file, report)

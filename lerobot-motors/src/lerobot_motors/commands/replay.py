@@ -1,0 +1,122 @@
+"""`lr replay`: send the actions of a recorded episode to a robot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import numpy as np
+
+from lerobot_core import features
+from lerobot_core.cli import config_command
+from lerobot_core.config import rest
+from lerobot_core.errors import DataError
+from lerobot_core.guard import move_to
+from lerobot_core.loop import connected, run_loop
+from lerobot_core.registry import Choice
+from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, Robot
+from lerobot_motors.commands import console
+
+
+@attrs.frozen(kw_only=True)
+class ReplayDataset:
+    """The episode to replay.
+
+    Attributes:
+        episode: index of the episode.
+        backend: the dataset's format.
+    """
+
+    episode: int = 0
+    backend: Choice[DatasetBackend] = rest()
+
+
+@attrs.frozen(kw_only=True)
+class ReplayConfig:
+    """Options of `lr replay`.
+
+    Attributes:
+        robot: the robot that moves.
+        dataset: where the actions come from.
+        fps: rate of the loop [Hz]; empty takes the dataset's.
+        ramp_speed: speed of each joint on the way to the first frame [user units/s].
+        output_file: JSON file for the figures of the run.
+    """
+
+    robot: Choice[Robot]
+    dataset: ReplayDataset
+    fps: float | None = None
+    ramp_speed: float = 60.0
+    output_file: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.fps is not None and self.fps <= 0:
+            raise ValueError(f"fps is above 0, got {self.fps:g}")
+
+
+class RecordedActions:
+    """Recorded actions as the loop's source, one per tick.
+
+    Args:
+        actions: (T, A) in robot units.
+        names: robot names of the A columns.
+    """
+
+    def __init__(self, actions: np.ndarray, names: Sequence[str]) -> None:
+        self._actions = [features.scatter(row, names) for row in actions]
+        self._next = 0
+
+    @property
+    def first(self) -> dict[str, float]:
+        return self._actions[0]
+
+    @property
+    def done(self) -> bool:
+        return self._next == len(self._actions)
+
+    def act(self, observation: Observation) -> tuple[Action | None, Mapping[str, Any]]:
+        action = self._actions[self._next]
+        self._next += 1
+        return action, {}
+
+
+@config_command(ReplayConfig, defaults={"dataset": {"type": "lerobot"}})
+def replay(config: ReplayConfig) -> None:
+    """Send the actions of a recorded episode to a robot, which first moves to the first of them at --ramp_speed."""
+    robot, dataset = config.robot.build(), config.dataset.backend.build().open()
+    source = read_actions(dataset, config.dataset.episode, robot)
+    fps, interrupt = config.fps or dataset.fps, console.Interrupt()
+    with connected(robot), interrupt.caught():
+        move_to(robot, source.first, speed=config.ramp_speed, fps=fps)
+        health = run_loop(
+            robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
+        )
+    console.end_live_line()
+    found = console.counters(robot=robot)
+    for line in (health.line(), *console.counter_lines(found)):
+        click.echo(line)
+    console.write_report(config.output_file, {**health.to_data(), "episode": config.dataset.episode, "devices": found})
+
+
+def read_actions(dataset: DatasetReader, episode: int, robot: Robot) -> RecordedActions:
+    """The actions of an episode, checked against the robot.
+
+    Raises:
+        DataError: no such episode, or the dataset does not name its actions.
+        FeatureError: the robot needs an action that was not recorded.
+    """
+    if not 0 <= episode < dataset.num_episodes:
+        raise DataError(f"episode {episode}: the dataset has episodes 0 to {dataset.num_episodes - 1}", episode=episode)
+    feature = dataset.features.get(features.ACTION)
+    if feature is None or not isinstance(feature.names, (tuple, list)):
+        raise DataError(
+            "the dataset does not name the elements of its 'action'",
+            hint="only a recording of named joints can be replayed",
+        )
+    console.check_actions(dict.fromkeys(feature.names, float), robot, f"episode {episode}")
+    names = [name for name in feature.names if name in robot.action_features]
+    columns = [feature.names.index(name) for name in names]
+    return RecordedActions(dataset.columns(episode)[features.ACTION][:, columns], names)

@@ -1,0 +1,65 @@
+"""`lr teleoperate`: drive a robot with a teleoperator; nothing is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import click
+
+from lerobot_core.cli import config_command
+from lerobot_core.guard import Guard
+from lerobot_core.loop import TeleoperatorSource, connected, run_loop
+from lerobot_core.registry import Choice
+from lerobot_core.roles import Robot, Teleoperator
+from lerobot_motors.commands import console
+
+
+@attrs.frozen(kw_only=True)
+class TeleoperateConfig:
+    """Options of `lr teleoperate`.
+
+    Attributes:
+        robot: the robot that moves.
+        teleop: what a person holds.
+        fps: rate of the loop [Hz].
+        teleop_time_s: when to stop [s]; empty goes on until Ctrl-C.
+        ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
+        max_speed: speed of each joint afterwards [user units/s]; empty sets no limit.
+        output_file: JSON file for the figures of the run.
+    """
+
+    robot: Choice[Robot]
+    teleop: Choice[Teleoperator]
+    fps: float = 60.0
+    teleop_time_s: float | None = None
+    ramp_speed: float = 90.0
+    max_speed: float | None = None
+    output_file: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.fps <= 0:
+            raise ValueError(f"fps is above 0, got {self.fps:g}")
+
+
+@config_command(TeleoperateConfig)
+def teleoperate(config: TeleoperateConfig) -> None:
+    """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --ramp_speed; Ctrl-C ends."""
+    robot, teleop = config.robot.build(), config.teleop.build()
+    console.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    interrupt = console.Interrupt()
+    with connected(robot, teleop), interrupt.caught():
+        health = run_loop(
+            robot,
+            TeleoperatorSource(teleop),
+            fps=config.fps,
+            sinks=console.live_line(config.fps),
+            guard=Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed),
+            duration=config.teleop_time_s,
+            stop=interrupt,
+        )
+    console.end_live_line()
+    found = console.counters(robot=robot, teleop=teleop)
+    for line in (health.line(), *console.counter_lines(found)):
+        click.echo(line)
+    console.write_report(config.output_file, {**health.to_data(), "devices": found})
