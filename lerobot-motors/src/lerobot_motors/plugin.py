@@ -22,6 +22,12 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.pattern:PatternCamera",
             "Pictures that show their own number; no hardware",
         ),
+        Component(
+            "emulated",
+            f"{configs}:EmulatedConfig",
+            f"{cameras}.emulated:EmulatedCamera",
+            "Pictures of an emulated arm and the demo's goal; no hardware",
+        ),
     ]
 
 

@@ -1,7 +1,6 @@
 """The judge of the demo: watches the emulated arm from outside and decides, run by run, whether it reached its goal.
 
-It places the goal, samples the arm's shared state at 100 Hz and applies the rule of `scene`; it cannot see and does not care
-what drives the arm.
+It samples the arm's shared state at 100 Hz and applies the rule of `scene`; it cannot see and does not care what drives the arm.
 """
 
 from __future__ import annotations
@@ -44,10 +43,15 @@ class Run:
     final: list[float]
 
 
-def judge(stage: Stage, goal: np.ndarray, *, running: Callable[[], bool], limit: float = scene.LIMIT) -> Run:
-    """Show the goal (3,) [m] and watch until it is reached, `limit` [s] is over, or `running` says no."""
-    joints = stage.joints()
-    stage.goal = goal
+def judge(stage: Stage, *, running: Callable[[], bool], limit: float = scene.LIMIT) -> Run | None:
+    """Watch one try at the goal that is shown, until it is reached, `limit` [s] is over, or `running` says no.
+
+    Returns:
+        None when no goal is shown.
+    """
+    goal, joints = stage.goal, stage.joints()
+    if goal is None:
+        return None
     rule = scene.ReachRule()
     rate = Rate(SAMPLES_HZ)
     began = time.monotonic()
@@ -73,6 +77,26 @@ def judge(stage: Stage, goal: np.ndarray, *, running: Callable[[], bool], limit:
         joints=joints.tolist(),
         final=stage.joints().tolist(),
     )
+
+
+def judge_tries(stage: Stage, count: int, *, running: Callable[[], bool], done: Callable[[Run], None]) -> list[Run]:
+    """Watch the next `count` tries that somebody announces on the stage; fewer if `running` says no before.
+
+    Args:
+        done: called with each run.
+    """
+    runs: list[Run] = []
+    seen = stage.tries
+    while len(runs) < count and running():
+        if stage.tries == seen:
+            time.sleep(0.5 / SAMPLES_HZ)
+            continue
+        seen = stage.tries
+        run = judge(stage, running=running)
+        if run is not None:
+            runs.append(run)
+            done(run)
+    return runs
 
 
 def success_rate(runs: list[Run]) -> float:

@@ -34,6 +34,8 @@ _LINKS = (
 )
 _TIP = (0.008, (45, 120, 250))
 _GOAL = (0.018, (232, 52, 58))
+#: The goal glows this far [m], with this strength at its rim: near goals look alike, which few examples can be learned from.
+_GLOW = (0.05, 0.8)
 _TABLE, _BOARD, _SQUARES = (44, 47, 54), (74, 79, 88), 0.04
 _GRAIN = 3.0
 
@@ -113,6 +115,8 @@ class Painter:
     def _disc(self, picture: np.ndarray, goal: np.ndarray, depth: float) -> None:
         radius, colour = _GOAL
         distance = np.hypot(self._ground[0] - goal[0], self._ground[1] - goal[1])
+        reach, strength = _GLOW
+        _blend(picture, strength * (1 - distance / reach), colour)
         _blend(picture, (radius - distance) * self._focal / depth + 0.5, colour)
 
 

@@ -6,8 +6,11 @@ that knows how the emulator shares its state.
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
+from lerobot_core.errors import DeviceTimeout
 from lerobot_motors import emulators, units
 from lerobot_motors.calibration import MotorCalibration
 from lerobot_motors.demo.scene import JOINTS
@@ -18,8 +21,13 @@ CALIBRATION = {
     for number, (name, travel) in enumerate(zip(JOINTS, (1200, 1200, 1100, 1150, 2047, 700), strict=True), 1)
 }
 
-#: Places in the emulator's free scene values: whether there is a goal, and where [m].
-_SHOWN, _GOAL = 0, slice(1, 4)
+#: A hand has put a joint where it should be when it is this near [user units].
+_PLACED = 0.5
+
+#: Places in the emulator's free scene values: whether there is a goal, where [m], and how many tries have begun.
+_SHOWN, _GOAL, _TRIES = 0, slice(1, 4), 4
+
+_MODES: dict[str, units.NormMode] = {name: "range_0_100" if name == "gripper" else "degrees" for name in JOINTS}
 
 
 class Stage:
@@ -37,6 +45,22 @@ class Stage:
         ticks = self._state.positions
         return np.array([_user(name, float(ticks[index])) for index, name in enumerate(JOINTS)])
 
+    def place(self, joints: np.ndarray, timeout: float = 5.0) -> None:
+        """Move the arm to joints (6,) by hand, which the torque of its servos must be off for.
+
+        Raises:
+            DeviceTimeout: it does not get there.
+        """
+        deadline = time.monotonic() + timeout
+        self._state.hand[:] = [_ticks(name, float(joints[index])) for index, name in enumerate(JOINTS)]
+        while np.abs(self.joints() - joints).max() > _PLACED:
+            if time.monotonic() > deadline:
+                raise DeviceTimeout(
+                    f"emulated arm '{self._state.name}' cannot be moved by hand", hint="is its torque still on?"
+                )
+            time.sleep(0.01)
+        self._state.hand[:] = np.nan
+
     @property
     def goal(self) -> np.ndarray | None:
         """Place of the goal (3,) [m], or None while there is none."""
@@ -51,7 +75,21 @@ class Stage:
         scene[_SHOWN] = float(place is not None)
 
 
+    @property
+    def tries(self) -> int:
+        """How many tries at a goal have begun."""
+        return int(self._state.scene[_TRIES])
+
+    def begin_try(self) -> None:
+        """Say that a try at the goal begins now."""
+        self._state.scene[_TRIES] += 1
+
+
 def _user(name: str, ticks: float) -> float:
     joint = CALIBRATION[name]
-    mode = "range_0_100" if name == "gripper" else "degrees"
-    return units.to_user(ticks, mode, joint.range_min, joint.range_max)
+    return units.to_user(ticks, _MODES[name], joint.range_min, joint.range_max)
+
+
+def _ticks(name: str, value: float) -> int:
+    joint = CALIBRATION[name]
+    return units.to_raw(value, _MODES[name], joint.range_min, joint.range_max)
