@@ -78,7 +78,9 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session(python="3.12")
 def incumbent(session: nox.Session) -> None:
     """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
-    install(session, "lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")
+    session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
+    session.install("attrs", "click", "pluggy", "pyyaml", "rich", "einops", "pynng", "pyserial", "feetech-servo-sdk")
+    session.install("--no-deps", *(path.partition("[")[0] for path in ALL))
     session.run("python", "-m", "pytest", "tests/incumbent", "-c", "tests/incumbent/pytest.ini", *session.posargs)
 
 

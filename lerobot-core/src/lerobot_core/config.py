@@ -453,7 +453,7 @@ def without_none(kind: Any) -> Any:
 
 def _choice_role(kind: Any) -> type | None:
     """The role a section lets the user pick: of a `Choice`, or of the `rest()` field of an attrs class."""
-    if attrs.has(kind):
+    if get_origin(kind) is not Choice and attrs.has(kind):  # a parametrised attrs class counts as one
         chosen = [field_types(kind)[field.name] for field in attrs.fields(kind) if takes_rest(field)]
         kind = without_none(chosen[0]) if chosen else None
     role: type | None = get_args(kind)[0] if get_origin(kind) is Choice else None

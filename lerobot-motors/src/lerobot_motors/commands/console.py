@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from lerobot_core import features
-from lerobot_core.loop import Tick
+from lerobot_core.loop import LoopHealth, Tick
 
 #: Time between two refreshes of the live figures [ns].
 REFRESH = 250_000_000
@@ -86,23 +87,41 @@ def live_line(fps: float) -> list[Meter]:
     ]
 
 
-def end_live_line() -> None:
-    """Leave the live line behind."""
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def counters(**devices: Any) -> dict[str, dict[str, Any]]:
-    """Role → the counters a device keeps in `health` (a mapping), for those that keep any."""
+def health_of(**devices: Any) -> dict[str, Any]:
+    """Role → what a device counts in its `health`, a mapping or an attrs object, for those that count anything."""
     found = {role: getattr(device, "health", None) for role, device in devices.items()}
-    return {role: dict(health) for role, health in found.items() if isinstance(health, Mapping)}
+    return {role: health for role, health in found.items() if isinstance(health, Mapping) or attrs.has(type(health))}
 
 
-def counter_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """One line per device: "robot: reads 3600, errors 0"."""
+def health_lines(found: Mapping[str, Any]) -> list[str]:
+    """One line per device, in its own words where it has some."""
     return [
-        f"{role}: " + ", ".join(f"{name} {value}" for name, value in health.items()) for role, health in found.items()
+        f"{role}: {health.line() if hasattr(health, 'line') else _pairs(health_data(health))}"
+        for role, health in found.items()
     ]
+
+
+def health_data(health: Any) -> dict[str, Any]:
+    """The counters of one device as plain data."""
+    return dict(health) if isinstance(health, Mapping) else attrs.asdict(health)
+
+
+def _pairs(health: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in health.items())
+
+
+def end_run(health: LoopHealth, found: Mapping[str, Any], path: Path | None, **more: Any) -> None:
+    """Print how the loop and the devices did, and write it where a file was asked for."""
+    if sys.stderr.isatty():  # the live line
+        click.echo("\r\x1b[K", nl=False, err=True)
+    for line in (health.line(), *health_lines(found)):
+        click.echo(line)
+    write_report(path, {**health.to_data(), **more, "devices": devices_data(found)})
+
+
+def devices_data(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Role → counters as plain data."""
+    return {role: health_data(health) for role, health in found.items()}
 
 
 def write_report(path: Path | None, data: Mapping[str, Any]) -> None:

@@ -252,7 +252,7 @@ def record(config: RecordConfig) -> None:
                 recording.run(Wishes(keyboard, interrupt), progress)
         finally:
             writer.finalize()
-            summarise(recording, config, writer, console.counters(robot=robot, teleop=teleop))
+            summarise(recording, config, writer, console.health_of(robot=robot, teleop=teleop))
     if interrupt.requested:
         raise KeyboardInterrupt
     if options.push_to_hub:
@@ -283,13 +283,13 @@ def summarise(recording: Recording, config: RecordConfig, writer: DatasetWriter,
         "dropped": sum(episode["dropped"] for episode in episodes),
         "late": sum(episode["late"] for episode in episodes),
         "episodes": episodes,
-        "devices": found,
+        "devices": console.devices_data(found),
     }
     click.echo(
         f"{len(episodes)} episodes recorded ({report['discarded']} discarded), {report['dropped']} frames dropped, "
         f"{report['late']} ticks late"
     )
-    for line in console.counter_lines(found):
+    for line in console.health_lines(found):
         click.echo(line)
     click.echo(f"dataset '{report['repo_id']}' in {report['root']}")
     console.write_report(config.output_file, report)

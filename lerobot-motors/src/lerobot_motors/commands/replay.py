@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import click
 import numpy as np
 
 from lerobot_core import features
@@ -89,16 +88,13 @@ def replay(config: ReplayConfig) -> None:
     robot, dataset = config.robot.build(), config.dataset.backend.build().open()
     source = read_actions(dataset, config.dataset.episode, robot)
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
-    with connected(robot), interrupt.caught():
+    with connected(robot):
         move_to(robot, source.first, speed=config.ramp_speed, fps=fps)
-        health = run_loop(
-            robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
-        )
-    console.end_live_line()
-    found = console.counters(robot=robot)
-    for line in (health.line(), *console.counter_lines(found)):
-        click.echo(line)
-    console.write_report(config.output_file, {**health.to_data(), "episode": config.dataset.episode, "devices": found})
+        with interrupt.caught():
+            health = run_loop(
+                robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
+            )
+    console.end_run(health, console.health_of(robot=robot), config.output_file, episode=config.dataset.episode)
 
 
 def read_actions(dataset: DatasetReader, episode: int, robot: Robot) -> RecordedActions:

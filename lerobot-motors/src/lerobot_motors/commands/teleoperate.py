@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
-import click
 
 from lerobot_core.cli import config_command
 from lerobot_core.guard import Guard
@@ -58,8 +57,4 @@ def teleoperate(config: TeleoperateConfig) -> None:
             duration=config.teleop_time_s,
             stop=interrupt,
         )
-    console.end_live_line()
-    found = console.counters(robot=robot, teleop=teleop)
-    for line in (health.line(), *console.counter_lines(found)):
-        click.echo(line)
-    console.write_report(config.output_file, {**health.to_data(), "devices": found})
+    console.end_run(health, console.health_of(robot=robot, teleop=teleop), config.output_file)

@@ -1,0 +1,1 @@
+"""Commands of `lr` that train and evaluate policies."""
