@@ -32,11 +32,25 @@ def lr_cameras() -> list[Component]:
 
 
 @hookimpl
+def lr_teleoperators() -> list[Component]:
+    leader = "lerobot_motors.demo.leader"
+    return [
+        Component(
+            "scripted_leader",
+            f"{leader}:ScriptedLeaderConfig",
+            f"{leader}:ScriptedLeader",
+            "Does the demo's reaching task by itself; no hardware",
+        ),
+    ]
+
+
+@hookimpl
 def lr_commands() -> list[Command]:
     commands = "lerobot_motors.commands"
     return [
         Command("teleoperate", f"{commands}.teleoperate:teleoperate", "Drive a robot with a teleoperator"),
         Command("record", f"{commands}.record:record", "Record episodes of teleoperation as a dataset"),
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
+        Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
     ]

@@ -49,7 +49,9 @@ def goals(trained_on: np.ndarray, runs: Sequence[Run]) -> str:
     axes.scatter(-trained_on[:, 1] * 100, trained_on[:, 0] * 100, s=26, color="#c9ced8", label="recorded goals")
     for success, colour, label in ((True, GOOD, "unseen goal, reached"), (False, BAD, "unseen goal, missed")):
         chosen = np.array([run.goal for run in runs if run.success is success]).reshape(-1, 3)
-        axes.scatter(-chosen[:, 1] * 100, chosen[:, 0] * 100, s=34, color=colour, marker="o" if success else "X", label=label)
+        axes.scatter(
+            -chosen[:, 1] * 100, chosen[:, 0] * 100, s=34, color=colour, marker="o" if success else "X", label=label
+        )
     axes.set_aspect("equal")
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.17), ncols=3, labelcolor=INK)
     _label(axes, "to the right [cm]", "ahead of the arm's base [cm]")
@@ -60,7 +62,8 @@ def camera_frames(runs: Sequence[Run], size: tuple[int, int], count: int = 4) ->
     """What the policy saw at the start of the first runs, at its own size (W, H), enlarged without smoothing."""
     painter = Painter("front", *size)
     return [
-        _picture(painter.draw(np.array(run.joints), np.array(run.goal)).repeat(4, 0).repeat(4, 1)) for run in runs[:count]
+        _picture(painter.draw(np.array(run.joints), np.array(run.goal)).repeat(4, 0).repeat(4, 1))
+        for run in runs[:count]
     ]
 
 

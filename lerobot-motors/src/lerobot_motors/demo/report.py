@@ -69,6 +69,17 @@ def outcome_row(name: str, runs: Sequence[Run]) -> list[str]:
     ]
 
 
+def verdict(results: Results) -> dict[str, float]:
+    """The demo in one line of JSON."""
+    return {
+        "success_trained": round(success_rate(list(results.trained)), 4),
+        "success_untrained": round(success_rate(list(results.untrained)), 4),
+        "success_replay": round(success_rate(list(results.replay)), 4),
+        "runs": len(results.trained),
+        "seconds": round(sum(results.seconds.values()), 1),
+    }
+
+
 OUTCOME_HEAD = ["policy", "success", "runs", "median time to success", "median distance at the end"]
 HEALTH_HEAD = ["command", "rate", "period error p50 / p99 / max", "late ticks", "idle ticks", "dropped frames", "of"]
 
@@ -117,9 +128,7 @@ def render(results: Results) -> str:
 
 def _frames(results: Results) -> str:
     width, height = results.picture_size
-    seen = [
-        _figure(url, "", "pixels") for url in figures.camera_frames(results.trained, results.picture_size)
-    ]
+    seen = [_figure(url, "", "pixels") for url in figures.camera_frames(results.trained, results.picture_size)]
     text = f"<p>Its whole input: such a picture of {width} x {height} pixels, and six joint positions.</p>"
     if not results.trained:
         return text

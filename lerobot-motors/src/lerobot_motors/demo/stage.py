@@ -74,7 +74,6 @@ class Stage:
             scene[_GOAL] = place
         scene[_SHOWN] = float(place is not None)
 
-
     @property
     def tries(self) -> int:
         """How many tries at a goal have begun."""
