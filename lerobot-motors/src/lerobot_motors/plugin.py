@@ -32,7 +32,18 @@ def lr_cameras() -> list[Component]:
 
 
 @hookimpl
+def lr_robots() -> list[Component]:
+    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
+    return [
+        Component("so101_follower", config, build, "SO-101 arm, driven"),
+        Component("so100_follower", config, build, "SO-100 arm, driven"),
+    ]
+
+
+@hookimpl
 def lr_teleoperators() -> list[Component]:
+    folder = "lerobot_motors.teleoperators"
+    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
     leader = "lerobot_motors.demo.leader"
     return [
         Component(
@@ -41,6 +52,8 @@ def lr_teleoperators() -> list[Component]:
             f"{leader}:ScriptedLeader",
             "Does the demo's reaching task by itself; no hardware",
         ),
+        Component("so101_leader", config, build, "SO-101 arm, held by a person"),
+        Component("so100_leader", config, build, "SO-100 arm, held by a person"),
     ]
 
 
@@ -53,4 +66,14 @@ def lr_commands() -> list[Command]:
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+    ]
+
+
+@hookimpl
+def lr_motor_buses() -> list[Component]:
+    feetech = "lerobot_motors.buses.feetech"
+    return [
+        Component(
+            "feetech", f"{feetech}.config:FeetechConfig", f"{feetech}.bus:FeetechBus", "Feetech STS and SMS servos"
+        )
     ]

@@ -75,8 +75,8 @@ def directions(plan: Plan, places: Sequence[tuple[str, str]]) -> list[str]:
         "",
         "Try next:",
         f"  lr dataset info {plan.dataset}",
-        "  lr teleoperate --robot.type=so101_follower --robot.port=emulated://so101 --robot.id=demo"
-        f" --robot.calibration_dir={plan.calibration} --teleop.type=so101_leader"
+        "  lr teleoperate --robot.type=so101_follower --robot.port=emulated://so101"
+        " --teleop.type=so101_leader"
         " --teleop.port='emulated://so101-leader?motion=sine'",
         f"  lr serve --policy.path={policy}",
         "  and with an arm of your own, --robot.port=/dev/ttyACM0 --robot.id=NAME after `lr calibrate`",

@@ -87,10 +87,6 @@ class Plan:
         return self.config.output_dir / "untrained"
 
     @property
-    def calibration(self) -> Path:
-        return self.config.output_dir / "calibration"
-
-    @property
     def report(self) -> Path:
         return self.config.output_dir / "report.html"
 
@@ -108,8 +104,6 @@ class Plan:
         return [
             "--robot.type=so101_follower",
             f"--robot.port={self.port}",
-            "--robot.id=demo",
-            f"--robot.calibration_dir={self.calibration}",
             f"--robot.cameras={json.dumps({'front': camera})}",
         ]
 

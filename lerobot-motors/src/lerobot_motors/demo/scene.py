@@ -10,6 +10,7 @@ the shoulder's sideways offset is left out: the task needs one consistent arm, n
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -34,6 +35,11 @@ LIMIT = 3.0
 #: The tool points down and forward by this much [deg], which reaches every goal with bent joints.
 _PITCH = -60.0
 _GRIPPER_AT_GOAL = 20.0
+
+#: Steps that fill a square evenly however many there are: powers of 1 / 1.3247, the plastic number (Roberts' R2 sequence).
+_EVEN = np.array([0.7548776662466927, 0.5698402909980532])
+#: Goals are recorded up to this far beyond the board [m].
+_MARGIN = (0.015, 0.020)
 
 
 def points(joints: np.ndarray) -> np.ndarray:
@@ -90,16 +96,24 @@ class Draw:
 
 
 def draws(seed: int, *, unseen: bool = False) -> Iterator[Draw]:
-    """Endless starts and goals, uniform over the board; the same for the same seed.
+    """Endless starts and goals; the same for the same seed.
+
+    Those for recording cover the board evenly and reach a little beyond it, as a person would place them who has few
+    demonstrations to give; those for runs are uniform over the board.
 
     Args:
-        unseen: the sequence for runs, drawn apart from the one for recording.
+        unseen: the sequence for runs instead of the one for recording.
     """
     random = np.random.default_rng([seed, int(unseen)])
-    while True:
-        place = np.array([random.uniform(*BOARD_X), random.uniform(*BOARD_Y), BOARD_Z + random.uniform(*LIFT)])
+    low, high = np.array([BOARD_X, BOARD_Y]).T
+    margin = np.zeros(2) if unseen else np.array(_MARGIN)
+    offset = random.uniform(size=2)
+    for number in itertools.count():
+        share = random.uniform(size=2) if unseen else (offset + number * _EVEN) % 1
+        goal = low - margin + share * (high - low + 2 * margin)
+        place = np.append(random.uniform(low, high), BOARD_Z + random.uniform(*LIFT))
         start = joints_at(place, roll=random.uniform(-40, 40), gripper=random.uniform(20, 80))
-        yield Draw(start, np.array([random.uniform(*BOARD_X), random.uniform(*BOARD_Y), BOARD_Z]))
+        yield Draw(start, np.append(goal, BOARD_Z))
 
 
 class ReachRule:

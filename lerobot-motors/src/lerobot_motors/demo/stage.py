@@ -12,14 +12,8 @@ import numpy as np
 
 from lerobot_core.errors import DeviceTimeout
 from lerobot_motors import emulators, units
-from lerobot_motors.calibration import MotorCalibration
 from lerobot_motors.demo.scene import JOINTS
-
-#: The emulated arm's calibration in every demo: the middle of each range is half a turn of the servo [ticks].
-CALIBRATION = {
-    name: MotorCalibration(id=number, range_min=2047 - travel, range_max=2048 + travel)
-    for number, (name, travel) in enumerate(zip(JOINTS, (1200, 1200, 1100, 1150, 2047, 700), strict=True), 1)
-}
+from lerobot_motors.emulators import profiles
 
 #: A hand has put a joint where it should be when it is this near [user units].
 _PLACED = 0.5
@@ -27,6 +21,7 @@ _PLACED = 0.5
 #: Places in the emulator's free scene values: whether there is a goal, where [m], and how many tries have begun.
 _SHOWN, _GOAL, _TRIES = 0, slice(1, 4), 4
 
+_HOMES = dict(zip(JOINTS, profiles.SO101, strict=True))
 _MODES: dict[str, units.NormMode] = {name: "range_0_100" if name == "gripper" else "degrees" for name in JOINTS}
 
 
@@ -41,7 +36,7 @@ class Stage:
         self._state = emulators.state(name)
 
     def joints(self) -> np.ndarray:
-        """Where the arm is (6,), in the user units of `so101_follower` under CALIBRATION."""
+        """Where the arm is (6,), in the user units of an uncalibrated `so101_follower`, which takes the servos' own ranges."""
         ticks = self._state.positions
         return np.array([_user(name, float(ticks[index])) for index, name in enumerate(JOINTS)])
 
@@ -85,10 +80,10 @@ class Stage:
 
 
 def _user(name: str, ticks: float) -> float:
-    joint = CALIBRATION[name]
+    joint = _HOMES[name]
     return units.to_user(ticks, _MODES[name], joint.range_min, joint.range_max)
 
 
 def _ticks(name: str, value: float) -> int:
-    joint = CALIBRATION[name]
+    joint = _HOMES[name]
     return units.to_raw(value, _MODES[name], joint.range_min, joint.range_max)

@@ -22,13 +22,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lerobot_core.errors import ConfigError
-from lerobot_motors import calibration, emulators
+from lerobot_motors import emulators
 from lerobot_motors.demo import scene
 from lerobot_motors.demo.judge import Run, judge, judge_tries
 from lerobot_motors.demo.plan import EPISODE_S, PICTURE, DemoConfig, Plan, checkpoint
 from lerobot_motors.demo.processes import line, started
 from lerobot_motors.demo.report import Results
-from lerobot_motors.demo.stage import CALIBRATION, Stage
+from lerobot_motors.demo.stage import Stage
 
 #: Sets progress of a step: (done, total).
 Show = Callable[[int, int], None]
@@ -57,7 +57,6 @@ class Story:
             StepFailed: a command failed.
         """
         self._claim_folder()
-        calibration.save(CALIBRATION, self.plan.calibration / "demo.json")
         emulator = emulators.open_port(self.plan.port)
         try:
             self._step("record", self.plan.dataset / "meta" / "info.json", self.record)

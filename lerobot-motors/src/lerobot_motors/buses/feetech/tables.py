@@ -1,0 +1,119 @@
+"""Facts about Feetech STS and SMS servos, protocol 0. Data only. Source: Feetech's STS3215 memory table (SMS/STS series)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Register(NamedTuple):
+    """Where a value is, how many bytes it has, and which bit is its sign (None: unsigned)."""
+
+    address: int
+    size: int
+    sign_bit: int | None = None
+
+
+class Model(NamedTuple):
+    """Ticks per turn and the number the servo answers with (None: a series, any number)."""
+
+    resolution: int
+    number: int | None
+
+
+MODELS = {
+    "sts3215": Model(4096, 777),
+    "sts3250": Model(4096, 2825),
+    "sm8512bl": Model(4096, 11272),
+    "sts_series": Model(4096, None),
+    "sms_series": Model(4096, None),
+}
+
+REGISTERS = {
+    # EEPROM, read only
+    "Firmware_Major_Version": Register(0, 1),
+    "Firmware_Minor_Version": Register(1, 1),
+    "Model_Number": Register(3, 2),
+    # EEPROM, written only while Lock is 0
+    "ID": Register(5, 1),
+    "Baud_Rate": Register(6, 1),
+    "Return_Delay_Time": Register(7, 1),
+    "Response_Status_Level": Register(8, 1),
+    "Min_Position_Limit": Register(9, 2),
+    "Max_Position_Limit": Register(11, 2),
+    "Max_Temperature_Limit": Register(13, 1),
+    "Max_Voltage_Limit": Register(14, 1),
+    "Min_Voltage_Limit": Register(15, 1),
+    "Max_Torque_Limit": Register(16, 2),
+    "Phase": Register(18, 1),
+    "Unloading_Condition": Register(19, 1),
+    "LED_Alarm_Condition": Register(20, 1),
+    "P_Coefficient": Register(21, 1),
+    "D_Coefficient": Register(22, 1),
+    "I_Coefficient": Register(23, 1),
+    "Minimum_Startup_Force": Register(24, 2),
+    "CW_Dead_Zone": Register(26, 1),
+    "CCW_Dead_Zone": Register(27, 1),
+    "Protection_Current": Register(28, 2),
+    "Angular_Resolution": Register(30, 1),
+    "Homing_Offset": Register(31, 2, 11),
+    "Operating_Mode": Register(33, 1),
+    "Protective_Torque": Register(34, 1),
+    "Protection_Time": Register(35, 1),
+    "Overload_Torque": Register(36, 1),
+    "Velocity_closed_loop_P_proportional_coefficient": Register(37, 1),
+    "Over_Current_Protection_Time": Register(38, 1),
+    "Velocity_closed_loop_I_integral_coefficient": Register(39, 1),
+    # RAM
+    "Torque_Enable": Register(40, 1),
+    "Acceleration": Register(41, 1),
+    "Goal_Position": Register(42, 2, 15),
+    "Goal_Time": Register(44, 2),
+    "Goal_Velocity": Register(46, 2, 15),
+    "Torque_Limit": Register(48, 2),
+    "Lock": Register(55, 1),
+    # RAM, read only
+    "Present_Position": Register(56, 2, 15),
+    "Present_Velocity": Register(58, 2, 15),
+    "Present_Load": Register(60, 2, 10),
+    "Present_Voltage": Register(62, 1),
+    "Present_Temperature": Register(63, 1),
+    "Status": Register(65, 1),
+    "Moving": Register(66, 1),
+    "Present_Current": Register(69, 2),
+    "Goal_Position_2": Register(71, 2),
+    # factory
+    "Moving_Velocity": Register(80, 1),
+    "Moving_Velocity_Threshold": Register(80, 1),
+    "DTs": Register(81, 1),
+    "Velocity_Unit_factor": Register(82, 1),
+    "Hts": Register(83, 1),
+    "Maximum_Velocity_Limit": Register(84, 1),
+    "Maximum_Acceleration": Register(85, 1),
+    "Acceleration_Multiplier ": Register(86, 1),  # the ecosystem's key ends in a space
+}
+
+#: First address after the EEPROM.
+RAM = 40
+#: Registers whose values are converted to user units.
+POSITIONS = ("Goal_Position", "Present_Position")
+#: Content of Baud_Rate by baud rate.
+BAUD_CODES = {
+    1_000_000: 0,
+    500_000: 1,
+    250_000: 2,
+    128_000: 3,
+    115_200: 4,
+    57_600: 5,
+    38_400: 6,
+    19_200: 7,
+}
+#: Rates a scan tries, the likeliest first.
+SCAN_BAUDS = (1_000_000, 500_000, 115_200, 57_600, 250_000, 128_000, 38_400, 19_200, 14_400, 9_600, 4_800)
+#: What Return_Delay_Time counts in [s].
+RETURN_DELAY_UNIT = 2e-6
+#: Operating_Mode in which Goal_Position is a position.
+POSITION_MODE = 0
+#: Bit of Phase that makes an sts3215 count angles over several turns.
+PHASE_MULTI_TURN = 0x10
+#: Faults a servo reports with every reply, by bit.
+FAULTS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "overcurrent", 32: "overload"}

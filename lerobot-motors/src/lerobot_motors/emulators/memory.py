@@ -1,0 +1,119 @@
+"""The file through which an emulator shows its state and takes hands and scenes. Knows no servos and no numpy.
+
+Layout, native byte order: eight int64 words, then blocks of 16 float64, then the device path. The emulator holds a lock on the
+file while it lives, which is how others know that it does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from lerobot_core.errors import ConfigError, NotConnected
+
+#: First word of the file; changes with the layout.
+MAGIC = 0x4C52_454D_5530_3101
+#: Most motors of a chain, and size of each block.
+CAPACITY = 16
+BLOCKS = ("positions", "goals", "torque", "hand", "scene")
+WORDS = ("magic", "pid", "motors", "stamp")
+HEADER = 8 * 8
+BLOCK = 8 * CAPACITY
+PATH_SIZE = 256
+SIZE = HEADER + len(BLOCKS) * BLOCK + PATH_SIZE
+
+
+def folder() -> Path:
+    """Where the state files of this user's emulators are; made when missing.
+
+    Raises:
+        NotConnected: somebody else owns it.
+    """
+    path = Path(tempfile.gettempdir()) / f"lerobot-emulators-{os.getuid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink() or path.stat().st_uid != os.getuid():
+        raise NotConnected(f"emulator folder '{path}' belongs to another user", hint="set TMPDIR to a folder of yours")
+    return path
+
+
+def location(name: str) -> Path:
+    """State file of the emulator of that name.
+
+    Raises:
+        ConfigError: the name cannot be a file's.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise ConfigError(f"emulator name '{name}': letters, digits, '_', '-' and '.' only")
+    return folder() / f"{name}.state"
+
+
+class Memory:
+    """One state file, mapped.
+
+    Args:
+        path: the file.
+        create: make it anew and keep its lock: only the emulator does.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        self._file = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+        try:
+            if create:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.ftruncate(self._file, 0)
+                os.ftruncate(self._file, SIZE)
+            self.map = mmap.mmap(self._file, SIZE)
+        except BaseException:
+            os.close(self._file)
+            raise
+        self.words = memoryview(self.map)[:HEADER].cast("q")
+        if create:
+            self.words[WORDS.index("magic")] = MAGIC
+
+    def word(self, name: str) -> int:
+        return self.words[WORDS.index(name)]
+
+    def set_word(self, name: str, value: int) -> None:
+        self.words[WORDS.index(name)] = value
+
+    @staticmethod
+    def offset(block: str) -> int:
+        """Where a block begins [bytes]."""
+        return HEADER + BLOCKS.index(block) * BLOCK
+
+    def block(self, name: str) -> memoryview:
+        """16 float64, written in place."""
+        start = self.offset(name)
+        return memoryview(self.map)[start : start + BLOCK].cast("d")
+
+    @property
+    def device(self) -> str:
+        """Path of the pty."""
+        return self.map[SIZE - PATH_SIZE :].rstrip(b"\0").decode()
+
+    @device.setter
+    def device(self, path: str) -> None:
+        self.map[SIZE - PATH_SIZE :] = path.encode().ljust(PATH_SIZE, b"\0")
+
+    def close(self) -> None:
+        """Give the file and its lock back; the map goes with the last array on it."""
+        os.close(self._file)
+
+
+def running(path: Path) -> bool:
+    """Whether an emulator holds this file."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False

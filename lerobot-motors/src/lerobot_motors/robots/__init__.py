@@ -1,0 +1,1 @@
+"""Robots: one module per arm, their options in `configs.py`."""

@@ -1,0 +1,49 @@
+"""Options of the robots. Plain data: naming a robot opens nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+
+from lerobot_core.registry import Choice
+from lerobot_core.roles import Camera
+
+
+@attrs.frozen(kw_only=True)
+class SoFollowerConfig:
+    """An SO-100 or SO-101 that is driven.
+
+    Attributes:
+        port: serial port, as /dev/ttyACM0, or an emulated one, as emulated://so101.
+        id: name of this arm among yours; its calibration file has it.
+        calibration_dir: folder of calibration files, where it is not the usual one.
+        disable_torque_on_disconnect: let go at the end instead of holding.
+        max_relative_target: farthest a joint may be sent from where it is, in its unit; one number or one per joint.
+        cameras: cameras on the arm by name; each needs width, height and fps.
+        use_degrees: joints in degrees, else in percent of their range (-100 to 100); the gripper is 0 to 100 either way.
+        position_p_coefficient: proportional gain of the servos.
+        position_i_coefficient: integral gain of the servos.
+        position_d_coefficient: derivative gain of the servos.
+        num_read_retries: how often a lost reply is asked for again within one observation.
+    """
+
+    port: str
+    id: str | None = None
+    calibration_dir: Path | None = None
+    disable_torque_on_disconnect: bool = True
+    max_relative_target: float | dict[str, float] | None = None
+    cameras: dict[str, Choice[Camera]] = attrs.field(factory=dict)
+    use_degrees: bool = True
+    position_p_coefficient: int = 16
+    position_i_coefficient: int = 0
+    position_d_coefficient: int = 32
+    num_read_retries: int = 2
+
+    def __attrs_post_init__(self) -> None:
+        target = self.max_relative_target
+        if isinstance(target, int):
+            raise TypeError(f"max_relative_target is a float or a dict of floats, got the integer {target}")
+        caps = list(target.values()) if isinstance(target, dict) else [1.0 if target is None else target]
+        if not all(cap > 0 for cap in caps):
+            raise ValueError(f"max_relative_target is above 0, got {target}")

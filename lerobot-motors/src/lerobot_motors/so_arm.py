@@ -1,0 +1,18 @@
+"""The SO-100 and SO-101: their servos. Data only; follower and leader have the same."""
+
+from __future__ import annotations
+
+from lerobot_motors.calibration import Motor
+
+JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+#: Turns all the way round: its range is not recorded.
+FULL_TURN = ("wrist_roll",)
+
+
+def motors(use_degrees: bool) -> dict[str, Motor]:
+    """Servos 1 to 6; the gripper is in percent open whatever the joints are in."""
+    body = "degrees" if use_degrees else "range_m100_100"
+    return {
+        name: Motor(id=number, model="sts3215", norm_mode="range_0_100" if name == "gripper" else body)
+        for number, name in enumerate(JOINTS, start=1)
+    }

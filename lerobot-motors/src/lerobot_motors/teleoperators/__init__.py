@@ -1,0 +1,1 @@
+"""Teleoperators: one module per device, their options in `configs.py`."""
