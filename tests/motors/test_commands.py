@@ -84,7 +84,8 @@ def test_record_writes_actions_as_sent_and_names_of_the_robot():
     report = record("--robot.limit=5", "--ramp_speed=1e6")
     assert [entry["episode"] for entry in report["episodes"]] == [0, 1]
     assert [entry["ticks"] for entry in report["episodes"]] == [20, 20]
-    assert report["dropped"] == 0
+    assert [entry["dropped"] for entry in report["episodes"]] == [1, 2]
+    assert report["dropped"] == 3
     first = episode(0)
     assert first["action"][:, 0].tolist() == [1, 2, 3, 4, *[5] * 16], "the arm's limit, not the leader's wish"
     assert first["observation.state"][1:].tolist() == first["action"][:-1].tolist()

@@ -1,1 +1,24 @@
 """What lerobot-datasets offers: components and commands by import string."""
+
+from __future__ import annotations
+
+from lerobot_core.components import Command, Component, hookimpl
+
+
+@hookimpl
+def lr_dataset_backends() -> list[Component]:
+    return [
+        Component(
+            "lerobot",
+            "lerobot_datasets.config:LeRobotBackendConfig",
+            "lerobot_datasets.backend:LeRobotBackend",
+            "LeRobotDataset v3.0 folder: parquet tables and mp4 videos",
+        )
+    ]
+
+
+@hookimpl
+def lr_commands() -> list[Command]:
+    return [
+        Command("dataset info", "lerobot_datasets.commands.info:info", "Show what a dataset holds"),
+    ]

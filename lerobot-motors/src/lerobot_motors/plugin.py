@@ -6,6 +6,41 @@ from lerobot_core.components import Command, Component, hookimpl
 
 
 @hookimpl
+def lr_robots() -> list[Component]:
+    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
+    return [
+        Component("so101_follower", config, build, "SO-101 arm, driven"),
+        Component("so100_follower", config, build, "SO-100 arm, driven"),
+    ]
+
+
+@hookimpl
+def lr_teleoperators() -> list[Component]:
+    folder = "lerobot_motors.teleoperators"
+    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
+    return [
+        Component(
+            "scripted_leader",
+            "lerobot_motors.demo.leader:ScriptedLeaderConfig",
+            "lerobot_motors.demo.leader:ScriptedLeader",
+            "Does the demo's reaching task by itself; no hardware",
+        ),
+        Component("so101_leader", config, build, "SO-101 arm, held by a person"),
+        Component("so100_leader", config, build, "SO-100 arm, held by a person"),
+    ]
+
+
+@hookimpl
+def lr_motor_buses() -> list[Component]:
+    feetech = "lerobot_motors.buses.feetech"
+    return [
+        Component(
+            "feetech", f"{feetech}.config:FeetechConfig", f"{feetech}.bus:FeetechBus", "Feetech STS and SMS servos"
+        )
+    ]
+
+
+@hookimpl
 def lr_cameras() -> list[Component]:
     configs, cameras = "lerobot_motors.cameras.configs", "lerobot_motors.cameras"
     return [
@@ -32,32 +67,6 @@ def lr_cameras() -> list[Component]:
 
 
 @hookimpl
-def lr_robots() -> list[Component]:
-    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
-    return [
-        Component("so101_follower", config, build, "SO-101 arm, driven"),
-        Component("so100_follower", config, build, "SO-100 arm, driven"),
-    ]
-
-
-@hookimpl
-def lr_teleoperators() -> list[Component]:
-    folder = "lerobot_motors.teleoperators"
-    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
-    leader = "lerobot_motors.demo.leader"
-    return [
-        Component(
-            "scripted_leader",
-            f"{leader}:ScriptedLeaderConfig",
-            f"{leader}:ScriptedLeader",
-            "Does the demo's reaching task by itself; no hardware",
-        ),
-        Component("so101_leader", config, build, "SO-101 arm, held by a person"),
-        Component("so100_leader", config, build, "SO-100 arm, held by a person"),
-    ]
-
-
-@hookimpl
 def lr_commands() -> list[Command]:
     commands = "lerobot_motors.commands"
     return [
@@ -66,14 +75,4 @@ def lr_commands() -> list[Command]:
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
-    ]
-
-
-@hookimpl
-def lr_motor_buses() -> list[Component]:
-    feetech = "lerobot_motors.buses.feetech"
-    return [
-        Component(
-            "feetech", f"{feetech}.config:FeetechConfig", f"{feetech}.bus:FeetechBus", "Feetech STS and SMS servos"
-        )
     ]

@@ -1,0 +1,97 @@
+"""The `lerobot` dataset backend: opens and creates v3.0 folders. Imports torch only when asked for a torch dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lerobot_core.features import Feature
+from lerobot_datasets import hub
+from lerobot_datasets.config import LeRobotBackendConfig
+from lerobot_datasets.v3 import layout
+from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v3.writer import Writer
+
+
+def locate(
+    repo_id: str,
+    root: str | Path | None = None,
+    revision: str | None = None,
+    *,
+    patterns: list[str] | None = None,
+    force: bool = False,
+) -> Path:
+    """Folder of a dataset: `root`, else its place under $HF_LEROBOT_HOME, else a copy fetched from the Hub.
+
+    Raises:
+        DataError: it is in none of these places.
+    """
+    folder = layout.local_root(repo_id, root)
+    if root is not None or ((folder / layout.INFO).is_file() and not force):
+        return folder
+    return hub.fetch(repo_id, revision, patterns)
+
+
+class LeRobotReader(Reader):
+    """A v3.0 folder opened for reading, which can also be had as a torch dataset."""
+
+    def __init__(self, config: LeRobotBackendConfig, root: Path, episodes: Sequence[int] | None) -> None:
+        super().__init__(root, episodes)
+        self._config = config
+
+    def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
+        """The same episodes as a `LeRobotDataset`."""
+        from lerobot_datasets.dataset import LeRobotDataset
+
+        return LeRobotDataset(
+            self._config.repo_id,
+            root=self.root,
+            episodes=self.selection,
+            image_transforms=transforms,
+            delta_timestamps=delta_timestamps,
+            tolerance_s=self._config.tolerance_s,
+            video_backend=self._config.video_backend,
+            return_uint8=self._config.return_uint8,
+        )
+
+
+class LeRobotBackend:
+    """Makes readers and writers of v3.0 folders."""
+
+    def __init__(self, config: LeRobotBackendConfig) -> None:
+        self.config = config
+
+    def create(
+        self, features: Mapping[str, Feature], fps: int, *, robot_type: str | None = None, resume: bool = False
+    ) -> Writer:
+        """A writer for a new dataset, or with `resume` for more episodes of an existing one.
+
+        Raises:
+            DataError: the folder holds a dataset (or none, with `resume`), or one with other features, fps or robot.
+            FeatureError: a feature cannot be stored.
+        """
+        folder = layout.local_root(self.config.repo_id, self.config.root)
+        if resume:
+            writer = Writer.resume(folder, encoder=self.config.encoding)
+            writer.require(features, fps, robot_type)
+            return writer
+        return Writer.create(
+            folder,
+            features,
+            fps,
+            robot_type=robot_type,
+            encoder=self.config.encoding,
+            data_files_size_in_mb=self.config.data_files_size_in_mb,
+            video_files_size_in_mb=self.config.video_files_size_in_mb,
+        )
+
+    def open(self, episodes: Sequence[int] | None = None) -> LeRobotReader:
+        """A reader of some or all episodes.
+
+        Raises:
+            DataError: no such dataset, or it cannot be read.
+        """
+        patterns = None if self.config.download_videos else ["meta/*", "data/*"]
+        root = locate(self.config.repo_id, self.config.root, self.config.revision, patterns=patterns)
+        return LeRobotReader(self.config, root, episodes)

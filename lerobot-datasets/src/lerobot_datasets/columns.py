@@ -1,0 +1,152 @@
+"""Feature columns between numpy and Arrow, and the schema of a frame table. Knows no files. *Pure.*"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lerobot_core.errors import DataError, FeatureError
+from lerobot_core.features import Feature
+
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+_MAX_AXES = 5
+
+
+def check(key: str, feature: Feature) -> None:
+    """Whether a feature can be stored.
+
+    Raises:
+        FeatureError: a slash in the name, an unknown dtype, no axes or too many.
+    """
+    if "/" in key or not key:
+        raise FeatureError(f"a feature's name has no '/' and is not empty, got '{key}'", hint="use dots instead")
+    if feature.is_picture:
+        if len(feature.shape) != 3:
+            raise FeatureError(f"picture '{key}' has three axes, got {feature}")
+        return
+    if not 1 <= len(feature.shape) <= _MAX_AXES:
+        raise FeatureError(f"'{key}' has one to {_MAX_AXES} axes, got {feature}")
+    _value_type(key, feature)
+
+
+def _value_type(key: str, feature: Feature) -> pa.DataType:
+    if feature.dtype == "string":
+        return pa.string()
+    try:
+        return pa.from_numpy_dtype(np.dtype(feature.dtype))
+    except (TypeError, pa.ArrowNotImplementedError):
+        raise FeatureError(
+            f"'{key}' has dtype '{feature.dtype}'",
+            hint="known are the numpy dtypes, string, image and video",
+        ) from None
+
+
+def _field(key: str, feature: Feature) -> pa.Field:
+    if feature.dtype == "image":
+        return pa.field(key, IMAGE_TYPE)
+    value = _value_type(key, feature)
+    if feature.shape == (1,):
+        return pa.field(key, value)
+    if len(feature.shape) == 1:
+        return pa.field(key, pa.list_(pa.field("element", value), feature.shape[0]))
+    for _ in feature.shape:
+        value = pa.list_(pa.field("element", value))
+    axes = len(feature.shape)
+    metadata = {
+        "ARROW:extension:name": f"datasets.features.features.Array{axes}DExtensionType",
+        "ARROW:extension:metadata": json.dumps([list(feature.shape), feature.dtype]),
+    }
+    return pa.field(key, value, metadata=metadata)
+
+
+def _description(feature: Feature) -> dict[str, Any]:
+    """How the `datasets` library names the type of a column."""
+    value = {"dtype": feature.dtype, "_type": "Value"}
+    if feature.dtype == "image":
+        return {"_type": "Image"}
+    if feature.shape == (1,):
+        return value
+    if len(feature.shape) == 1:
+        return {"feature": value, "length": feature.shape[0], "_type": "List"}
+    return {"shape": list(feature.shape), "dtype": feature.dtype, "_type": f"Array{len(feature.shape)}D"}
+
+
+def stored(features: Mapping[str, Feature]) -> dict[str, Feature]:
+    """The features that have a column: all but the videos."""
+    return {key: feature for key, feature in features.items() if feature.dtype != "video"}
+
+
+def schema(features: Mapping[str, Feature]) -> pa.Schema:
+    """Schema of a frame table, with the description the `datasets` library reads."""
+    columns = stored(features)
+    described = {"info": {"features": {key: _description(feature) for key, feature in columns.items()}}}
+    return pa.schema(
+        [_field(key, feature) for key, feature in columns.items()], metadata={"huggingface": json.dumps(described)}
+    )
+
+
+def to_arrow(values: Sequence[Any] | np.ndarray, key: str, feature: Feature) -> pa.Array:
+    """A column from the values of `length` frames: array (length, *shape), strings, or PNG structs."""
+    kind = _field(key, feature).type
+    if feature.dtype in ("string", "image"):
+        return pa.array(values, type=kind)
+    array = np.ascontiguousarray(values, dtype=feature.dtype).reshape(len(values), *feature.shape)
+    out = pa.array(array.reshape(-1))
+    if feature.shape == (1,):
+        return out
+    if len(feature.shape) == 1:
+        return pa.FixedSizeListArray.from_arrays(out, type=kind)
+    for axis in range(len(feature.shape) - 1, -1, -1):
+        size = feature.shape[axis]
+        lists = len(out) // size if size else 0
+        field = pa.list_(pa.field("element", out.type))
+        out = pa.ListArray.from_arrays(pa.array(np.arange(lists + 1, dtype=np.int32) * size), out, type=field)
+    return out
+
+
+def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, where: Any = "") -> np.ndarray:
+    """Array (length, *shape) of a column; (length,) for scalars. Strings and PNG structs come as an array of objects.
+
+    Args:
+        column: any of the forms writers use: scalars, fixed-size lists or plain nested lists.
+        key: the feature's name, for the message.
+        feature: what the column should hold.
+        where: the file, for the message.
+
+    Raises:
+        DataError: the column holds something else, or an empty cell.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    length = len(array)
+    if array.null_count:
+        row = pc.index(pc.is_null(array), True).as_py()
+        raise DataError(f"'{where}': column '{key}' is empty in row {row}", path=where)
+    if feature.dtype in ("string", "image"):
+        out = np.empty(length, dtype=object)
+        out[:] = array.to_pylist()
+        return out
+    for size in feature.shape:
+        if not _is_list(array.type):
+            break
+        widths = array.type.list_size if pa.types.is_fixed_size_list(array.type) else pc.list_value_length(array)
+        if not np.all(np.asarray(widths) == size):
+            raise DataError(f"'{where}': column '{key}' holds lists that do not fit {feature}", path=where)
+        array = array.flatten()
+    count = length * int(np.prod(feature.shape))
+    if _is_list(array.type) or len(array) != count or array.null_count:
+        raise DataError(f"'{where}': column '{key}' is {column.type}, info.json says {feature}", path=where)
+    try:
+        flat = array.cast(_value_type(key, feature)).to_numpy(zero_copy_only=False)
+    except pa.ArrowException:
+        raise DataError(f"'{where}': column '{key}' is {column.type}, info.json says {feature}", path=where) from None
+    return flat.reshape(length) if feature.shape == (1,) else flat.reshape(length, *feature.shape)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

@@ -1,0 +1,350 @@
+"""`LeRobotDataset`: a v3.0 folder as a map-style torch dataset that can also be recorded to. Torch begins here.
+
+A batch is made at once: windows are sliced from columns in memory, and the frames of each video are decoded in one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+
+from lerobot_core.errors import DataError, did_you_mean
+from lerobot_core.features import Feature, from_info
+from lerobot_datasets import backend, columns, windows
+from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets.meta import LeRobotDatasetMetadata
+from lerobot_datasets.sampler import EpisodeAwareSampler
+from lerobot_datasets.v3.layout import Place, local_root
+from lerobot_datasets.v3.metadata import Episodes
+from lerobot_datasets.v3.reader import Frames, Reader, refuse_depth
+from lerobot_datasets.v3.writer import Writer
+from lerobot_datasets.video import decode, png
+
+
+class LeRobotDataset(torch.utils.data.Dataset):
+    """Frames of a dataset with windows of neighbouring frames, by row.
+
+    An item holds videos, then the table's columns, each in the order of the features, then `<key>_is_pad` for every key
+    of `delta_timestamps`, then `task`. Vectors are float32 (D,), scalars have no axes, pictures are float32 (C, H, W) in
+    [0, 1]; a key of `delta_timestamps` has the window as first axis, except for a picture with a single offset.
+
+    Args:
+        repo_id: name of the dataset.
+        root: its folder; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
+        episodes: which episodes; all when not given.
+        image_transforms: applied to the pictures of each camera of an item.
+        delta_timestamps: key → offsets of the window [s], multiples of 1 / fps.
+        tolerance_s: how far an offset may be from a multiple, and a video's frame from its time [s].
+        revision: version tag, branch or commit on the Hub.
+        force_cache_sync: fetch the dataset even if it is there.
+        download_videos: fetch the videos too.
+        video_backend: torchcodec or pyav; torchcodec where it loads when not given.
+        return_uint8: give the pictures of videos as uint8.
+
+    Raises:
+        DataError: no such dataset, it is incomplete, or an argument does not fit it.
+    """
+
+    def __init__(
+        self,
+        repo_id: str,
+        root: str | Path | None = None,
+        episodes: Sequence[int] | None = None,
+        image_transforms: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        delta_timestamps: Mapping[str, Sequence[float]] | None = None,
+        tolerance_s: float = 1e-4,
+        revision: str | None = None,
+        force_cache_sync: bool = False,
+        download_videos: bool = True,
+        video_backend: str | None = None,
+        return_uint8: bool = False,
+    ) -> None:
+        patterns = None if download_videos else ["meta/*", "data/*"]
+        self.root = backend.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
+        self.repo_id, self.revision, self.selected = repo_id, revision, episodes
+        self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
+        self.delta_timestamps = dict(delta_timestamps or {})
+        self._writer: Writer | None = None
+        self._video_backend = video_backend
+        self._load()
+        self._frames = Frames(self._reader)
+
+    def _load(self) -> None:
+        self._reader = Reader(self.root, self.selected)
+        self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
+        self._deltas = windows.frame_deltas(self.delta_timestamps, self.fps, self.tolerance_s)
+        for key in self._deltas:
+            if key not in self._reader.features:
+                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
+        for key in self.meta.camera_keys:
+            refuse_depth(key, self._reader.features[key])
+        self._videos: decode.VideoReader | None = None
+        self._frames: Frames | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A spawned worker reads the columns from disk itself: faster than through a pipe, and nothing open crosses over.
+        return self.__dict__ | {"_frames": None, "_videos": None, "_writer": None}
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @property
+    def fps(self) -> int:
+        return self._reader.fps
+
+    @property
+    def features(self) -> dict[str, dict[str, Any]]:
+        """Feature → its dtype, shape (a tuple), names and maybe info."""
+        return self.meta.features
+
+    @property
+    def num_frames(self) -> int:
+        return self._reader.num_frames
+
+    @property
+    def num_episodes(self) -> int:
+        return self._reader.num_episodes
+
+    @property
+    def episodes(self) -> Episodes:
+        """The rows of the episodes selected."""
+        return self._reader.episodes
+
+    def __len__(self) -> int:
+        return self.num_frames
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return list(self.__getitems__(range(*index.indices(len(self)))))
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> Items:
+        """The items at these rows, made at once.
+
+        Raises:
+            IndexError: a row does not exist.
+            DataError: a video is missing or does not fit.
+        """
+        rows = np.asarray(indices, dtype=np.int64)
+        if len(rows) and (rows.min() < -len(self) or rows.max() >= len(self)):
+            raise IndexError(f"row {rows[(rows < -len(self)) | (rows >= len(self))][0]} of {len(self)}")
+        rows = np.where(rows < 0, rows + len(self), rows)
+        if self._frames is None:
+            self._frames = Frames(self._reader)
+        frames, features = self._frames, self._reader.features
+        first, stop = frames.first[rows], frames.stop[rows]
+        spread = {key: windows.window(rows, first, stop, deltas) for key, deltas in self._deltas.items()}
+        wanted = {key: spread[key][0] if key in spread else rows for key in features}  # (B,) or (B, T)
+        batch: dict[str, Any] = {key: self._pictures(frames, key, wanted[key]) for key in self.meta.video_keys}
+        for key, feature in columns.stored(features).items():
+            batch[key] = _column(frames.columns[key], feature, wanted[key])
+        for key, (_, pad) in spread.items():
+            batch[f"{key}_is_pad"] = torch.from_numpy(pad)
+        batch["task"] = [self._reader.tasks[i] for i in frames.columns["task_index"][rows]]
+        for key in self.meta.camera_keys:
+            batch[key] = self._finished(key, batch[key])
+        return Items(batch, len(rows))
+
+    def _pictures(self, frames: Frames, key: str, rows: np.ndarray) -> torch.Tensor:
+        """uint8 (B, C, H, W) or (B, T, C, H, W) of a video at rows (B,) or (B, T)."""
+        if self._videos is None:
+            self._videos = decode.VideoReader(decode.choose(self._video_backend), self.tolerance_s)
+        flat, table = rows.reshape(-1), self._reader.episodes
+        episode = frames.episode[flat]
+        times = frames.columns["timestamp"][flat].astype(np.float64) + table[f"videos/{key}/from_timestamp"][episode]
+        places = np.stack([table[f"videos/{key}/chunk_index"], table[f"videos/{key}/file_index"]], axis=1)[episode]
+        out: np.ndarray | None = None
+        for place in np.unique(places, axis=0):
+            here = np.flatnonzero((places == place).all(axis=1))
+            path = self.root / self._reader.info.video_file(Place(*place.tolist()), key)
+            found = self._videos.frames(path, times[here])  # (n, H, W, C)
+            out = np.empty((len(flat), *found.shape[1:]), np.uint8) if out is None else out
+            out[here] = found
+        if out is None:
+            raise IndexError("no rows asked for")
+        pictures = torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()  # (n, C, H, W)
+        return pictures.reshape(*rows.shape, *pictures.shape[1:])
+
+    def _finished(self, key: str, pictures: torch.Tensor) -> Any:
+        as_float = self._reader.features[key].dtype == "image" or not self.return_uint8
+        if as_float:
+            pictures = pictures.to(torch.float32) / 255
+        if key in self._deltas and len(self._deltas[key]) == 1:
+            pictures = pictures[:, 0]  # (B, C, H, W)
+        if self.image_transforms is None:
+            return pictures
+        return torch.stack([self.image_transforms(item) for item in pictures])
+
+    def sampler(
+        self,
+        seed: int = 0,
+        shuffle: bool = True,
+        drop_first: int = 0,
+        drop_last: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> EpisodeAwareSampler:
+        """Order of this dataset's rows; see `EpisodeAwareSampler`."""
+        ends = np.cumsum(self.episodes["length"])
+        return EpisodeAwareSampler(
+            (ends - self.episodes["length"]).tolist(),
+            ends.tolist(),
+            drop_n_first_frames=drop_first,
+            drop_n_last_frames=drop_last,
+            shuffle=shuffle,
+            seed=seed,
+            rank=rank,
+            world=world,
+        )
+
+    @staticmethod
+    def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A batch of items: tensors stacked, everything else as lists."""
+        if isinstance(items, Items):
+            return items.batch
+        return {
+            key: torch.stack([item[key] for item in items])
+            if isinstance(value, torch.Tensor)
+            else [item[key] for item in items]
+            for key, value in items[0].items()
+        }
+
+    # --- recording ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        repo_id: str,
+        fps: int,
+        features: Mapping[str, Feature | Mapping[str, Any]],
+        root: str | Path | None = None,
+        robot_type: str | None = None,
+        use_videos: bool = True,
+        tolerance_s: float = 1e-4,
+        video_backend: str | None = None,
+        vcodec: str = "libsvtav1",
+        encoder: EncoderConfig | None = None,
+    ) -> LeRobotDataset:
+        """A new, empty dataset to record to; what is saved can be read at once.
+
+        Args:
+            repo_id: name of the dataset.
+            fps: frames per second.
+            features: what `add_frame` will be given; default columns are added.
+            root: folder to make; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
+            robot_type: name of the robot.
+            use_videos: encode pictures as videos; otherwise they are stored in the tables as PNG.
+            tolerance_s: as for reading.
+            video_backend: decoder for reading.
+            vcodec: video encoder.
+            encoder: all options of the encoder; `vcodec` is then ignored. Without it, `add_frame` waits when the
+                encoder is behind instead of dropping a picture.
+
+        Raises:
+            DataError: the folder holds a dataset already.
+            FeatureError: a feature cannot be stored.
+        """
+        known = {key: f if isinstance(f, Feature) else from_info(f) for key, f in features.items()}
+        stored_as = "video" if use_videos else "image"
+        known = {key: attrs.evolve(f, dtype=stored_as) if f.is_picture else f for key, f in known.items()}
+        folder = local_root(repo_id, root)
+        encoding = encoder or EncoderConfig(vcodec=vcodec, when_full="wait")
+        writer = Writer.create(folder, known, fps, robot_type=robot_type, encoder=encoding)
+        return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
+
+    @classmethod
+    def resume(
+        cls,
+        repo_id: str,
+        root: str | Path,
+        tolerance_s: float = 1e-4,
+        video_backend: str | None = None,
+        vcodec: str = "libsvtav1",
+        encoder: EncoderConfig | None = None,
+    ) -> LeRobotDataset:
+        """An existing dataset to record more episodes to.
+
+        Raises:
+            DataError: no such dataset, or it cannot be extended.
+        """
+        folder = local_root(repo_id, root)
+        writer = Writer.resume(folder, encoder=encoder or EncoderConfig(vcodec=vcodec, when_full="wait"))
+        return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
+
+    @classmethod
+    def _recording(
+        cls, repo_id: str, root: Path, writer: Writer, tolerance_s: float, video_backend: str | None
+    ) -> LeRobotDataset:
+        dataset = cls(repo_id, root, tolerance_s=tolerance_s, video_backend=video_backend)
+        dataset._writer = writer
+        return dataset
+
+    @property
+    def writer(self) -> Writer:
+        """What records; DataError when the dataset was opened for reading."""
+        if self._writer is None:
+            raise DataError(
+                f"'{self.repo_id}' is open for reading", hint="use LeRobotDataset.create or LeRobotDataset.resume"
+            )
+        return self._writer
+
+    def add_frame(self, frame: Mapping[str, Any]) -> None:
+        """Add a frame to the running episode: every feature but the default ones, and the `task` text.
+
+        Raises:
+            DataError: a key is missing, unknown, or holds the wrong dtype or shape.
+        """
+        values = dict(frame)
+        if "task" not in values:
+            raise DataError("the frame has no 'task'", hint="add the sentence that says what is done")
+        self.writer.add(values, task=values.pop("task"))
+
+    def save_episode(self) -> int:
+        """Commit the running episode; returns its index. It can be read at once."""
+        index = self.writer.save_episode()
+        self._load()
+        return index
+
+    def clear_episode_buffer(self) -> None:
+        """Forget the running episode."""
+        self.writer.discard()
+
+    def finalize(self) -> None:
+        """Close the recording; idempotent."""
+        if self._writer is not None:
+            self._writer.finalize()
+
+
+class Items(Sequence[dict[str, Any]]):
+    """The items of a batch. They are views of stacked tensors, so that collating them copies nothing."""
+
+    def __init__(self, batch: dict[str, Any], length: int) -> None:
+        self.batch = batch
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._length))]
+        if not -self._length <= index < self._length:
+            raise IndexError(index)
+        return {key: value[index] for key, value in self.batch.items()}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[i] for i in range(self._length))
+
+
+def _column(values: np.ndarray, feature: Feature, rows: np.ndarray) -> Any:
+    """The values at rows (B,) or (B, T): a tensor, or lists of strings."""
+    found = values[rows]
+    if feature.dtype == "image":
+        pictures = np.stack([png.decode(cell["bytes"]) for cell in found.reshape(-1)])  # (n, H, W, C)
+        out = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+        return out.reshape(*rows.shape, *out.shape[1:])
+    return found.tolist() if feature.dtype == "string" else torch.from_numpy(found)

@@ -1,0 +1,191 @@
+"""Statistics of features: per episode, running over batches, and their aggregation. Knows numpy only. *Pure.*
+
+Quantiles come from a histogram of 5000 bins per dimension, as the ecosystem computes them; the whole computation runs
+in the data's dtype (integers in float64), so that results compare bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from lerobot_core.features import Feature
+
+Stats = dict[str, dict[str, np.ndarray]]
+
+QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
+NAMES = ("min", "max", "mean", "std", "count", *QUANTILES)
+
+_BINS = 5000
+_MARGIN = 1e-10
+
+
+class RunningStats:
+    """Statistics of rows (N, D) that come in batches."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def update(self, rows: np.ndarray) -> None:
+        """Add a batch (N, D)."""
+        if len(rows) == 0:
+            return
+        low, high = rows.min(axis=0), rows.max(axis=0)
+        mean, square = rows.mean(axis=0), (rows**2).mean(axis=0)
+        if self.count == 0:
+            self.min, self.max, self._mean, self._square = low, high, mean, square
+            self._edges = [np.linspace(a - _MARGIN, b + _MARGIN, _BINS + 1) for a, b in zip(low, high, strict=True)]
+            self._bins = [np.zeros(_BINS) for _ in low]
+            self.count = len(rows)
+        else:
+            self.count += len(rows)
+            share = len(rows) / self.count
+            self._mean = self._mean + (mean - self._mean) * share
+            self._square = self._square + (square - self._square) * share
+            self._widen(np.minimum(self.min, low), np.maximum(self.max, high))
+        for d, bins in enumerate(self._bins):
+            bins += np.histogram(rows[:, d], bins=self._edges[d])[0]
+
+    def _widen(self, low: np.ndarray, high: np.ndarray) -> None:
+        """Move the counts to bins over the new range; each old bin goes where its centre is."""
+        grown = (low < self.min).any() or (high > self.max).any()
+        self.min, self.max = low, high
+        if not grown:
+            return
+        for d, (a, b) in enumerate(zip(low, high, strict=True)):
+            old, margin = self._edges[d], (b - a) * _MARGIN
+            edges = np.linspace(a - margin, b + margin, _BINS + 1)
+            target = np.clip(np.searchsorted(edges, (old[:-1] + old[1:]) / 2) - 1, 0, _BINS - 1)
+            self._bins[d] = np.bincount(target, weights=self._bins[d], minlength=_BINS)
+            self._edges[d] = edges
+
+    def result(self) -> dict[str, np.ndarray]:
+        """The statistics, each (D,), and `count` (1,)."""
+        out = {
+            "min": self.min,
+            "max": self.max,
+            "mean": self._mean,
+            "std": np.sqrt(np.maximum(0, self._square - self._mean**2)),
+            "count": np.array([self.count]),
+        }
+        for name, q in QUANTILES.items():
+            if self.count < 2:
+                out[name] = self._mean
+            else:
+                pairs = zip(self._bins, self._edges, strict=True)
+                out[name] = np.array([_quantile(q * self.count, bins, edges) for bins, edges in pairs])
+        return out
+
+
+def _quantile(target: float, bins: np.ndarray, edges: np.ndarray) -> float:
+    cumulative = np.cumsum(bins)
+    i = int(np.searchsorted(cumulative, target))
+    if i == 0:
+        return float(edges[0])
+    i = min(i, len(bins) - 1)
+    fraction = (target - cumulative[i - 1]) / bins[i]
+    return float(edges[i] + fraction * (edges[i + 1] - edges[i]))
+
+
+def column_stats(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Statistics over the frames of a numeric column (N, …, D); `count` is the number of frames."""
+    if values.dtype == np.bool_ or values.dtype == np.uint8:
+        values = values.astype(np.float32)
+    elif not np.issubdtype(values.dtype, np.floating):
+        values = values.astype(np.float64)
+    running = RunningStats()
+    running.update(values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1))
+    return running.result() | {"count": np.array([len(values)])}
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def sample_indices(length: int) -> np.ndarray:
+    """Which frames of an episode of `length` frames are looked at: all up to 100, then sublinearly more, evenly spread."""
+    least = min(100, length)
+    return np.round(np.linspace(0, length - 1, max(least, min(int(length**0.75), 10_000)))).astype(int)
+
+
+def level_counts(picture: np.ndarray) -> np.ndarray:
+    """How often each of the 256 levels occurs per channel (C, 256), of a picture (H, W, C) uint8 thinned when large."""
+    height, width, channels = picture.shape
+    if max(height, width) >= 300:
+        step = int(width / 150) if width > height else int(height / 150)
+        picture = picture[::step, ::step]
+    flat = picture.reshape(-1, channels).astype(np.intp) + np.arange(channels) * 256
+    return np.bincount(flat.reshape(-1), minlength=256 * channels).reshape(channels, 256).astype(np.uint32)
+
+
+def picture_stats(counts: np.ndarray, frames: int) -> dict[str, np.ndarray]:
+    """Statistics (C, 1, 1) in [0, 1] of level counts (C, 256) summed over `frames` pictures; `count` is `frames`."""
+    levels = np.arange(256, dtype=np.float32)
+    columns = [_levels_stats(levels, row.astype(np.float64)) for row in counts]
+    out = {name: np.array([c[name] for c in columns]).reshape(-1, 1, 1) / 255 for name in NAMES if name != "count"}
+    return {name: np.array([frames]) if name == "count" else out[name] for name in NAMES}
+
+
+def _levels_stats(levels: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+    seen, total = levels[weights > 0], weights.sum()
+    mean = float(levels @ weights / total)
+    low, high = seen.min(), seen.max()
+    edges = np.linspace(low - _MARGIN, high + _MARGIN, _BINS + 1)
+    bins = np.histogram(levels, bins=edges, weights=weights)[0]
+    out = {"min": float(low), "max": float(high), "mean": mean}
+    out["std"] = float(np.sqrt(max(0.0, float(levels.astype(np.float64) ** 2 @ weights / total) - mean**2)))
+    return out | {name: _quantile(q * total, bins, edges) for name, q in QUANTILES.items()}
+
+
+# --- episodes, datasets -----------------------------------------------------------------------------------------------
+
+
+def episode_stats(
+    columns: Mapping[str, np.ndarray], features: Mapping[str, Feature], cameras: Mapping[str, dict[str, np.ndarray]]
+) -> Stats:
+    """Statistics of one episode in the order of the features; strings have none.
+
+    Args:
+        columns: numeric columns (N, …).
+        features: every feature of the dataset.
+        cameras: statistics of the pictures, made where the pictures passed.
+    """
+    out: Stats = {}
+    for key, feature in features.items():
+        if feature.is_picture and key in cameras:
+            out[key] = cameras[key]
+        elif not feature.is_picture and feature.dtype not in ("string", "language"):
+            out[key] = column_stats(columns[key])
+    return out
+
+
+def aggregate(parts: Iterable[Stats]) -> Stats:
+    """Statistics of the union of the data behind `parts`.
+
+    Mean and standard deviation are exact; quantiles are the envelope of the inputs' (the least up to q50, the greatest
+    above), and only where every input that has the feature has them.
+    """
+    parts = list(parts)
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return {key: _aggregate([part[key] for part in parts if key in part]) for key in keys}
+
+
+def _aggregate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    means = np.stack([part["mean"] for part in parts])  # (P, …)
+    variances = np.stack([part["std"] ** 2 for part in parts])
+    counts = np.stack([part["count"] for part in parts])  # (P, 1)
+    total = counts.sum(axis=0)
+    weights = counts.reshape(len(parts), *[1] * (means.ndim - 1))
+    mean = (means * weights).sum(axis=0) / total
+    out = {
+        "min": np.min([part["min"] for part in parts], axis=0),
+        "max": np.max([part["max"] for part in parts], axis=0),
+        "mean": mean,
+        "std": np.sqrt(((variances + (means - mean) ** 2) * weights).sum(axis=0) / total),
+        "count": total,
+    }
+    quantiles = [key for key in parts[0] if key[0] == "q" and key[1:].isdigit() and all(key in p for p in parts)]
+    for key in quantiles:
+        envelope = np.min if int(key[1:]) <= 50 else np.max
+        out[key] = envelope([part[key] for part in parts], axis=0)
+    return out

@@ -1,0 +1,1 @@
+"""LeRobotDataset v3.0 on disk: parquet tables, mp4 videos and their metadata. numpy, no torch."""

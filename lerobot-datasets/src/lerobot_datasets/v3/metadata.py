@@ -1,0 +1,301 @@
+"""The files under `meta/`: info.json, tasks, episodes and stats, read and written. Knows nothing of frames and videos."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import attrs
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lerobot_core.errors import DataError
+from lerobot_core.features import DEFAULT_COLUMNS, Feature, from_info, to_info
+from lerobot_datasets.stats import Stats
+from lerobot_datasets.v3 import layout
+
+logger = logging.getLogger(__name__)
+
+VERSION = "v3.0"
+
+DEFAULT_FEATURES = {key: Feature(dtype=dtype, shape=(1,)) for key, dtype in DEFAULT_COLUMNS.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Info:
+    """What info.json says. The order of the attributes is the order of the keys in the file.
+
+    Attributes:
+        codebase_version: version of the format.
+        fps: frames per second.
+        features: every stored feature, default columns last.
+        total_episodes: number of episodes.
+        total_frames: number of frames in all episodes.
+        total_tasks: number of rows in the table of tasks.
+        chunks_size: files per chunk folder.
+        data_files_size_in_mb: size at which a table file is closed [MiB].
+        video_files_size_in_mb: size at which a video file is closed [MiB].
+        data_path: template of the paths of the frame tables.
+        video_path: template of the paths of the videos; None without videos.
+        robot_type: name of the robot.
+        splits: name of a split → "from:to" in episodes.
+        tools: function schemas for language actions; None when the file has none.
+    """
+
+    codebase_version: str = VERSION
+    fps: int
+    features: Mapping[str, Feature]
+    total_episodes: int = 0
+    total_frames: int = 0
+    total_tasks: int = 0
+    chunks_size: int = 1000
+    data_files_size_in_mb: int = 100
+    video_files_size_in_mb: int = 200
+    data_path: str = layout.DATA_PATH
+    video_path: str | None = layout.VIDEO_PATH
+    robot_type: str | None = None
+    splits: Mapping[str, str] = attrs.Factory(dict)
+    tools: Sequence[Any] | None = None
+
+    @property
+    def video_keys(self) -> list[str]:
+        return [key for key, feature in self.features.items() if feature.dtype == "video"]
+
+    @property
+    def camera_keys(self) -> list[str]:
+        return [key for key, feature in self.features.items() if feature.is_picture]
+
+    def data_file(self, place: layout.Place) -> Path:
+        """Path of a frame table within the dataset folder."""
+        return place.path(self.data_path)
+
+    def video_file(self, place: layout.Place, key: str) -> Path:
+        """Path of a video within the dataset folder."""
+        return place.path(self.video_path or layout.VIDEO_PATH, key)
+
+
+# --- info.json --------------------------------------------------------------------------------------------------------
+
+
+def read_info(root: Path) -> Info:
+    """Read and check info.json.
+
+    Raises:
+        DataError: no such dataset, broken JSON, a missing or impossible value, or another major version.
+    """
+    path = root / layout.INFO
+    data = _read_json(path, "is there a dataset in this folder? check repo_id and root")
+    if not isinstance(data, dict) or not isinstance(data.get("features"), dict):
+        raise DataError(f"'{path}' has no features", path=path, hint="the file is not a dataset's info.json")
+    _check_version(str(data.get("codebase_version", VERSION)), path)
+    known = {field.name for field in attrs.fields(Info)}
+    if unknown := [key for key in data if key not in known]:
+        logger.warning("%s: keys without a meaning are ignored: %s", path, ", ".join(unknown))
+    values = {key: value for key, value in data.items() if key in known}
+    values["features"] = {key: _feature(key, value, path) for key, value in data["features"].items()}
+    for key in ("fps", "chunks_size", "data_files_size_in_mb", "video_files_size_in_mb"):
+        value = values.get(key, 1 if key != "fps" else None)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+            raise DataError(f"'{path}': '{key}' is a number above 0, found {value!r}", path=path, hint="mend the file")
+    values["fps"] = int(values["fps"])
+    return Info(**values)
+
+
+def _feature(key: str, value: Any, path: Path) -> Feature:
+    try:
+        return from_info(value)
+    except (KeyError, TypeError) as error:
+        raise DataError(f"'{path}': feature '{key}' needs dtype and shape, found {value!r}", path=path) from error
+
+
+def _check_version(version: str, path: Path) -> None:
+    major = version.removeprefix("v").split(".")[0]
+    if major == "3":
+        return
+    older = major.isdigit() and int(major) < 3
+    raise DataError(
+        f"'{path}' is in format {version}, this version reads {VERSION}",
+        path=path,
+        hint="convert the dataset to v3.0 first" if older else "update lerobot-datasets",
+    )
+
+
+def _read_json(path: Path, hint: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"'{path}' not found", path=path, hint=hint) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"'{path}' is not valid JSON: {error}", path=path, hint="restore the file") from error
+
+
+def info_text(info: Info) -> str:
+    """The text of info.json."""
+    data = attrs.asdict(info, recurse=False) | {"features": {k: to_info(f) for k, f in info.features.items()}}
+    if info.tools is None:
+        del data["tools"]
+    return _json(data)
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=4, ensure_ascii=False)
+
+
+# --- stats.json -------------------------------------------------------------------------------------------------------
+
+
+def read_stats(root: Path) -> Stats | None:
+    """Feature → statistic → array of at least one axis; None when the dataset has no stats.json."""
+    path = root / layout.STATS
+    if not path.exists():
+        return None
+    data = _read_json(path, "")
+    return {
+        key: {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()} for key, values in data.items()
+    }
+
+
+def stats_text(stats: Stats) -> str:
+    """The text of stats.json."""
+    return _json({key: {name: value.tolist() for name, value in values.items()} for key, values in stats.items()})
+
+
+# --- tasks.parquet ----------------------------------------------------------------------------------------------------
+
+
+def read_tasks(root: Path, info: Info) -> list[str]:
+    """Task texts; a task's index is its position.
+
+    Raises:
+        DataError: the table is missing, unreadable or not in order.
+    """
+    if info.total_tasks == 0:
+        return []
+    path = root / layout.TASKS
+    table = read_table(path)
+    text = next((name for name in ("task", "__index_level_0__") if name in table.column_names), None)
+    if text is None or "task_index" not in table.column_names:
+        raise DataError(f"'{path}' has no columns 'task' and 'task_index', found {table.column_names}", path=path)
+    if table["task_index"].to_pylist() != list(range(table.num_rows)):
+        raise DataError(f"'{path}': row i does not hold task i in column 'task_index'", path=path)
+    return table[text].to_pylist()
+
+
+def tasks_table(tasks: Sequence[str]) -> pa.Table:
+    """The table of tasks; its metadata makes `task` the index of a data frame, as readers with pandas expect."""
+    column = {"name": "task", "field_name": "task", "pandas_type": "unicode", "numpy_type": "object", "metadata": None}
+    number = {"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64"}
+    pandas = {
+        "index_columns": ["task"],
+        "column_indexes": [
+            {
+                "name": None,
+                "field_name": None,
+                "pandas_type": "unicode",
+                "numpy_type": "object",
+                "metadata": {"encoding": "UTF-8"},
+            }
+        ],
+        "columns": [number | {"metadata": None}, column],
+        "attributes": {},
+        "creator": {"library": "pyarrow", "version": pa.__version__},
+        "pandas_version": "2.3.3",
+    }
+    schema = pa.schema([("task_index", pa.int64()), ("task", pa.string())], metadata={"pandas": json.dumps(pandas)})
+    return pa.table([list(range(len(tasks))), list(tasks)], schema=schema)
+
+
+# --- episodes ---------------------------------------------------------------------------------------------------------
+
+
+class Episodes(Sequence[dict[str, Any]]):
+    """The table of episodes without its statistics: `episodes[3]` is a row, `episodes["length"]` a column."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    @overload
+    def __getitem__(self, key: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[dict[str, Any]]: ...
+    @overload
+    def __getitem__(self, key: str) -> Any: ...
+    def __getitem__(self, key: int | slice | str) -> Any:
+        if isinstance(key, str):
+            column = self._table[key]
+            return column.to_pylist() if pa.types.is_nested(column.type) else column.to_numpy()
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(len(self)))]
+        if not -len(self) <= key < len(self):
+            raise IndexError(f"episode {key} of {len(self)}")
+        return self._table.slice(key % len(self), 1).to_pylist()[0]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._table.to_pylist())
+
+    @property
+    def names(self) -> list[str]:
+        return self._table.column_names
+
+    def select(self, rows: Sequence[int]) -> Episodes:
+        """These rows, in this order."""
+        return Episodes(self._table.take(pa.array(rows, type=pa.int64())))
+
+
+def read_episodes(root: Path, info: Info) -> Episodes:
+    """The committed episodes, in order.
+
+    Raises:
+        DataError: fewer episodes than info.json says, a gap in their numbers, or a missing column.
+    """
+    folder = root / "meta" / "episodes"
+    paths = sorted(folder.glob("*/*.parquet"))
+    tables = [_without_stats(path) for path in paths]
+    if not tables:
+        if info.total_episodes:
+            raise DataError(f"'{folder}' holds no table, info.json counts {info.total_episodes} episodes", path=folder)
+        return Episodes(pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())}))
+    # Rows past the count belong to an episode whose commit was cut off.
+    table = pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+    needed = ["episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
+    needed += [f"videos/{key}/{name}" for key in info.video_keys for name in ("chunk_index", "from_timestamp")]
+    if missing := [name for name in needed if name not in table.column_names]:
+        raise DataError(f"'{folder}' lacks the columns {', '.join(missing)}", path=folder)
+    if table["episode_index"].to_pylist() != list(range(info.total_episodes)):
+        raise DataError(
+            f"'{folder}' holds {table.num_rows} of the {info.total_episodes} episodes that info.json counts, or not in order",
+            path=folder,
+            hint="restore the folder's files",
+        )
+    return Episodes(table)
+
+
+def _without_stats(path: Path) -> pa.Table:
+    names = [name for name in read_schema(path).names if not name.startswith("stats/")]
+    return read_table(path, names)
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Schema of a parquet file; DataError when it cannot be read."""
+    return _opened(path, pq.read_schema)
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """A parquet file; DataError when it cannot be read."""
+    return _opened(path, lambda p: pq.ParquetFile(p).read(columns=columns))
+
+
+def _opened(path: Path, read: Any) -> Any:
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise DataError(f"'{path}' not found", path=path, hint="the dataset is incomplete; fetch it again") from None
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}", path=path, hint="restore the file") from error

@@ -1,0 +1,190 @@
+"""Reads a v3.0 folder: metadata, columns of one or all episodes, frames of one episode. numpy; knows no torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lerobot_core.errors import DataError, did_you_mean
+from lerobot_core.features import Feature
+from lerobot_datasets import columns
+from lerobot_datasets.stats import Stats
+from lerobot_datasets.v3 import metadata
+from lerobot_datasets.v3.layout import Place
+from lerobot_datasets.video import decode, png
+
+logger = logging.getLogger(__name__)
+
+
+class Reader:
+    """A dataset folder opened for reading.
+
+    Args:
+        root: the folder.
+        episodes: which episodes; all when not given. Numbers that do not exist are left out with a warning.
+    """
+
+    def __init__(self, root: Path, episodes: Sequence[int] | None = None) -> None:
+        self.root = root
+        self.info = metadata.read_info(root)
+        self.stats: Stats | None = metadata.read_stats(root)
+        self.tasks = metadata.read_tasks(root, self.info)
+        self.all_episodes = metadata.read_episodes(root, self.info)
+        self.selection = self._select(episodes)
+
+    def _select(self, episodes: Sequence[int] | None) -> list[int]:
+        total = self.info.total_episodes
+        if episodes is None:
+            return list(range(total))
+        if unknown := [number for number in episodes if not 0 <= number < total]:
+            logger.warning("%s has %d episodes, these are left out: %s", self.root, total, unknown)
+        return sorted({number for number in episodes if 0 <= number < total})
+
+    @property
+    def features(self) -> Mapping[str, Feature]:
+        return self.info.features
+
+    @property
+    def fps(self) -> int:
+        return self.info.fps
+
+    @cached_property
+    def episodes(self) -> metadata.Episodes:
+        """The rows of the episodes selected."""
+        return self.all_episodes.select(self.selection)
+
+    @property
+    def num_episodes(self) -> int:
+        return len(self.selection)
+
+    @cached_property
+    def num_frames(self) -> int:
+        return int(np.sum(self.episodes["length"]))
+
+    def columns(self, episode: int) -> dict[str, np.ndarray]:
+        """Every stored column of one episode, each (length, …); pictures in the table come decoded (length, H, W, 3).
+
+        Raises:
+            DataError: no such episode, or its table is missing or does not fit.
+        """
+        row = self.all_episodes[self._known(episode)]
+        path = self.root / self.info.data_file(Place(row["data/chunk_index"], row["data/file_index"]))
+        out = read_columns(path, self.features, [episode], row["length"])
+        for key, feature in columns.stored(self.features).items():
+            if feature.dtype == "image":
+                out[key] = np.stack([png.decode(cell["bytes"]) for cell in out[key]])
+        return out
+
+    def frames(self, episode: int, camera: str) -> Iterable[np.ndarray]:
+        """The pictures (H, W, 3) uint8 of one camera in one episode, in order.
+
+        Raises:
+            DataError: no such episode or camera, or the video is missing or shorter than the table.
+        """
+        row = self.all_episodes[self._known(episode)]
+        if camera not in self.info.camera_keys:
+            known = self.info.camera_keys
+            raise DataError(f"no camera '{camera}', found {', '.join(known) or 'none'}{did_you_mean(camera, known)}")
+        if self.features[camera].dtype == "image":
+            return iter(self.columns(episode)[camera])
+        return self._video(row, camera)
+
+    def _video(self, row: dict[str, Any], camera: str) -> Iterator[np.ndarray]:
+        refuse_depth(camera, self.features[camera])
+        path = self.root / self.info.video_file(
+            Place(row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"]), camera
+        )
+        start = row[f"videos/{camera}/from_timestamp"]
+        count = 0
+        for picture in decode.iterate(path, start, start + row["length"] / self.fps):
+            count += 1
+            yield picture
+        if count != row["length"]:
+            number = row["episode_index"]
+            raise DataError(
+                f"'{path}' holds {count} of the {row['length']} frames of episode {number}", path=path, episode=number
+            )
+
+    def _known(self, episode: int) -> int:
+        if not 0 <= episode < self.info.total_episodes:
+            raise DataError(f"no episode {episode} in '{self.root}', it has {self.info.total_episodes}")
+        return episode
+
+
+def refuse_depth(key: str, feature: Feature) -> None:
+    """Depth videos are quantised 12 bit; decoding them as colour would give wrong numbers silently."""
+    if feature.is_depth:
+        raise DataError(f"camera '{key}' holds depth, which this version does not decode", hint="leave the camera out")
+
+
+def read_columns(
+    path: Path, features: Mapping[str, Feature], episodes: Sequence[int], length: int
+) -> dict[str, np.ndarray]:
+    """Stored columns of some episodes of one file, (length, …).
+
+    Raises:
+        DataError: the file is missing or broken, lacks a column, or holds another number of rows.
+    """
+    stored = columns.stored(features)
+    present = metadata.read_schema(path).names
+    if missing := [key for key in stored if key not in present]:
+        raise DataError(f"'{path}' lacks the columns {', '.join(missing)} of info.json", path=path)
+    try:
+        table = pq.read_table(
+            path, columns=list(stored), filters=[("episode_index", "in", list(episodes))], partitioning=None
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' cannot be read: {error}", path=path, hint="restore the file") from error
+    if table.num_rows != length:
+        raise DataError(
+            f"'{path}' holds {table.num_rows} of the {length} frames of episodes {list(episodes)}",
+            path=path,
+            episode=episodes[0],
+            hint="the dataset is incomplete; fetch it again",
+        )
+    return {key: columns.to_numpy(table[key], key, feature, path) for key, feature in stored.items()}
+
+
+class Frames:
+    """The columns of the selected episodes in memory, and where each row's episode begins and ends.
+
+    Attributes:
+        columns: feature → (rows, …); PNG cells stay encoded.
+        first: row at which the episode of each row begins (rows,).
+        stop: row after the last of that episode (rows,).
+        episode: position in the selection of each row's episode (rows,).
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        table, lengths = reader.episodes, np.asarray(reader.episodes["length"], dtype=np.int64)
+        parts: list[dict[str, np.ndarray]] = []
+        if len(table):
+            places = np.stack([table["data/chunk_index"], table["data/file_index"]])
+            cuts = np.flatnonzero((np.diff(places) != 0).any(axis=0)) + 1
+            for rows in np.split(np.arange(len(table)), cuts):
+                path = reader.root / reader.info.data_file(Place(*(int(v) for v in places[:, rows[0]])))
+                numbers = [reader.selection[i] for i in rows]
+                parts.append(read_columns(path, reader.features, numbers, int(lengths[rows].sum())))
+        self.columns = _joined(parts, reader.features)
+        ends = np.cumsum(lengths)
+        self.first, self.stop = np.repeat(ends - lengths, lengths), np.repeat(ends, lengths)
+        self.episode = np.repeat(np.arange(len(table)), lengths)
+
+    def __len__(self) -> int:
+        return len(self.episode)
+
+
+def _joined(parts: list[dict[str, np.ndarray]], features: Mapping[str, Feature]) -> dict[str, np.ndarray]:
+    if parts:
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {
+        key: columns.to_numpy(columns.schema({key: feature}).empty_table()[key], key, feature)
+        for key, feature in columns.stored(features).items()
+    }

@@ -1,0 +1,174 @@
+"""Pictures to an mp4, one at a time; joining mp4 files without encoding again. Knows paths, no datasets. PyAV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from lerobot_core.errors import DataError
+from lerobot_datasets.config import EncoderConfig
+
+#: Hardware encoders in the order `auto` tries them.
+_HARDWARE = ("h264_videotoolbox", "hevc_videotoolbox", "h264_nvenc", "hevc_nvenc", "h264_vaapi", "h264_qsv")
+
+
+@cache
+def encoder_name(vcodec: str) -> str:
+    """The encoder behind a `vcodec`.
+
+    Raises:
+        DataError: FFmpeg here has no such encoder.
+    """
+    if vcodec == "auto":
+        return next((name for name in _HARDWARE if _opens(name)), "libsvtav1")
+    name = "libsvtav1" if vcodec == "av1" else vcodec
+    try:
+        av.Codec(name, "w")
+    except ValueError:
+        raise DataError(f"there is no video encoder '{name}' here", hint="choose vcodec libsvtav1 or h264") from None
+    return name
+
+
+def _opens(name: str) -> bool:
+    """Whether a registered encoder finds its hardware."""
+    try:
+        context = av.CodecContext.create(name, "w")
+        context.width, context.height, context.pix_fmt, context.time_base = 256, 256, "yuv420p", Fraction(1, 30)
+        context.open()
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
+
+
+def preset(config: EncoderConfig) -> int | str | None:
+    """The preset in effect: libsvtav1 has a default of its own here."""
+    if config.preset is None and encoder_name(config.vcodec) == "libsvtav1":
+        return 12
+    return config.preset
+
+
+def options(config: EncoderConfig) -> dict[str, str]:
+    """The encoder's options in FFmpeg's names."""
+    name = encoder_name(config.vcodec)
+    out: dict[str, Any] = {"g": config.g}
+    if name.endswith("videotoolbox"):
+        return _text(out | {"q:v": min(100, max(1, 100 - 2 * config.crf))})
+    if name.endswith("nvenc"):
+        return _text(out | {"rc": 0, "qp": config.crf, "preset": config.preset})
+    if name.endswith("vaapi"):
+        return _text(out | {"qp": config.crf})
+    if name.endswith("qsv"):
+        return _text(out | {"global_quality": config.crf, "preset": config.preset})
+    out |= {"crf": config.crf, "preset": preset(config)}
+    if name == "libsvtav1":
+        threads = f":lp={config.threads}" if config.threads else ""
+        return _text(out | {"svtav1-params": f"fast-decode={config.fast_decode}{threads}"})
+    out["threads"] = config.threads
+    if name == "libaom-av1":
+        return _text(out | {"row-mt": 1})
+    return _text(out | {"tune": "fastdecode" if config.fast_decode else None})
+
+
+def _text(values: dict[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items() if value is not None}
+
+
+class VideoFile:
+    """An mp4 being written, picture by picture; frame n is shown at n / fps.
+
+    Args:
+        path: the file; its folder exists.
+        size: (H, W) of the pictures.
+        fps: frames per second.
+        config: how to encode.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
+        os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
+        self.count = 0
+        self._container = av.open(str(path), "w")
+        self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
+        self._stream.height, self._stream.width = size
+        self._stream.pix_fmt = config.pix_fmt
+        self._time_base = Fraction(1, fps)
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture (H, W, 3) uint8."""
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = self.count, self._time_base
+        self._container.mux(self._stream.encode(frame))
+        self.count += 1
+
+    def close(self) -> None:
+        """Write what the encoder still holds and finish the file."""
+        if self.count:
+            self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def duration(path: Path) -> float:
+    """Length of a video [s]."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        if stream.duration is not None:
+            return float(stream.duration * stream.time_base)
+        return float(container.duration or 0) / av.time_base
+
+
+def join(sources: Sequence[Path], target: Path) -> None:
+    """One mp4 of several with the same encoding, one after the other, by copying packets.
+
+    Raises:
+        DataError: their encodings differ.
+    """
+    with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
+        stream, offset = None, Fraction(0)
+        for path in sources:
+            with av.open(str(path)) as container:
+                source = container.streams.video[0]
+                if stream is None:
+                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
+                elif _kind(source) != kind:
+                    raise DataError(f"'{path}' is {_kind(source)}, the video it continues is {kind}", path=path)
+                shift = round(offset / source.time_base)
+                for packet in container.demux(source):
+                    if packet.dts is None:
+                        continue
+                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
+                    out.mux(packet)
+                offset += source.duration * source.time_base
+
+
+def _kind(stream: Any) -> tuple[Any, ...]:
+    context = stream.codec_context
+    return (context.codec.canonical_name, context.width, context.height, context.pix_fmt, stream.time_base)
+
+
+def describe(path: Path, config: EncoderConfig) -> dict[str, Any]:
+    """The `info` of a video feature: what the stream is, then how it was encoded."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        return {
+            "video.height": context.height,
+            "video.width": context.width,
+            "video.codec": context.codec.canonical_name,
+            "video.pix_fmt": context.pix_fmt,
+            "video.fps": int(stream.base_rate or stream.average_rate),
+            "video.channels": len(context.format.components),
+            "has_audio": bool(container.streams.audio),
+            "video.g": config.g,
+            "video.crf": config.crf,
+            "video.preset": preset(config),
+            "video.fast_decode": config.fast_decode,
+            "video.video_backend": "pyav",
+            "video.extra_options": {},
+            "is_depth_map": False,
+        }
