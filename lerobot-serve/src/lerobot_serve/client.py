@@ -169,8 +169,9 @@ class PolicyClient:
         self._queue = ActionQueue(aggregator)
         self._lock = threading.Lock()  # queue, step, longest chunk
         self._wire = threading.Lock()  # the connection
-        self._jobs: SimpleQueue[bytes | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
         self._busy = False
+        self._episode = 0
         self._step = 0
         self._longest = 0
         self._round_trips = array("d")
@@ -222,6 +223,7 @@ class PolicyClient:
             self._raise_failure()
             self._ask(messages.pack(Reset(session=self._session)))
             with self._lock:
+                self._episode += 1
                 self._queue.clear()
                 self._step = 0
                 self._round_trips = array("d")
@@ -244,7 +246,7 @@ class PolicyClient:
             wanted = not self._busy and queued <= self.options.chunk_size_threshold * self._longest
         if wanted:
             self._busy = True
-            self._jobs.put(self._observe(observation, step))
+            self._jobs.put((self._episode, self._observe(observation, step)))
         info = {"step": step, "queued": queued, "idle": vector is None}
         return None if vector is None else features.scatter(vector, self._welcome.action_names), info
 
@@ -273,10 +275,12 @@ class PolicyClient:
     # --- the other thread ---------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (data := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None:
+            episode, data = job
             try:
                 with self._wire:
-                    self._exchange(data)
+                    if episode == self._episode:  # not an observation left over from before a reset
+                        self._exchange(data)
             except Exception as failure:  # raised in the loop's thread by the next act
                 self._failure = failure
                 return
