@@ -40,7 +40,9 @@ def main() -> None:
     ratio = health.period_error_p99_ms / max(floor.period_error_p99_ms, 1e-6)
     print(f"{'':12}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
     for name, found in (("emulated", health), ("empty loop", floor)):
-        print(f"{name:12}{found.period_error_p50_ms:9.3f}{found.period_error_p99_ms:9.3f}{found.period_error_max_ms:9.3f}")
+        print(
+            f"{name:12}{found.period_error_p50_ms:9.3f}{found.period_error_p99_ms:9.3f}{found.period_error_max_ms:9.3f}"
+        )
     print(json.dumps({"loop": health.to_data(), "empty_loop": floor.to_data(), "p99_ratio": round(ratio, 2)}))
 
 

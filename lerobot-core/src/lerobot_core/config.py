@@ -62,12 +62,15 @@ class Resolved:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
+_REPLACED = ("bool", "float", "int", "timestamp")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML with the 1.2 meaning of scalars: 1e-4 is a number, `on` and `no` are text, 010 is no octal."""
+    """YAML with the 1.2 meaning of scalars: 1e-4 is a number, `on`, `no` and dates are text, 010 is no octal."""
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in ("bool", "float", "int")]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
@@ -100,6 +103,8 @@ def read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"config file '{path}' does not exist", hint="check --config_path")
     data = parse_yaml(path.read_text())
+    if data is None:  # an empty file, or one of comments only
+        return {}
     if not isinstance(data, dict):
         raise ConfigError(f"config file '{path}' holds {type(data).__name__}, expected options by name")
     return data
@@ -111,30 +116,38 @@ def parse_options(args: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: something that is not an option.
     """
+    data, strays = _split_options(args)
+    if strays:
+        problems = [Problem("", f"unexpected argument '{word}'") for word in strays]
+        raise ConfigError(problems, hint="options look like --robot.port=/dev/ttyACM0")
+    return data
+
+
+def _split_options(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """(nested options, words that are no options)."""
     data: dict[str, Any] = {}
-    problems = []
+    strays = []
     left = list(args)
     while left:
         word = left.pop(0)
         if not word.startswith("--") or len(word) == 2:
-            problems.append(Problem("", f"unexpected argument '{word}'"))
+            strays.append(word)
             continue
         name, equals, value = word[2:].partition("=")
         if not equals:
             value = left.pop(0) if left and not left[0].startswith("--") else "true"
         _put(data, name.split("."), Text(value))
-    if problems:
-        raise ConfigError(problems, hint="options look like --robot.port=/dev/ttyACM0")
-    return data
+    return data, strays
 
 
 def _put(data: dict[str, Any], keys: list[str], value: Text) -> None:
     for key in keys[:-1]:
         inner = data.get(key, {})
-        if isinstance(inner, Text):
-            inner = parse_yaml(inner)
-        data[key] = inner if isinstance(inner, dict) else {}
-        data = data[key]
+        if isinstance(inner, Text):  # `--robot=arm` or `--cameras={top: …}`, and now a part of it
+            parsed = parse_yaml(inner)
+            inner = parsed if isinstance(parsed, dict) else {"type": inner}
+        data[key] = inner
+        data = inner
     data[keys[-1]] = value
 
 
@@ -150,11 +163,12 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
     options = parse_options(args)
     layers: list[tuple[str, Mapping[str, Any]]] = [("command defaults", defaults or {})]
     if (path := options.pop("config_path", None)) is not None:
-        layers.append((str(path), _without_null(read_file(Path(path)))))
+        layers.append((str(path), _without_null(read_file(Path(path)), kind)))
     for section, folder in _checkpoint_paths(kind, [*layers, ("", options)]):
         stored = artifacts.resolve(folder, patterns=["*.json", "*.safetensors"]) / "config.json"
         layers.append((str(stored), {section: {**read_file(stored), "path": str(stored.parent)}}))
-        options[section] = {key: value for key, value in options[section].items() if key != "path"}
+        if section in options:
+            options[section] = {key: value for key, value in options[section].items() if key != "path"}
     layers.append((COMMAND_LINE, options))
     layers[0] = (layers[0][0], _wanted_defaults(kind, layers))
     data: dict[str, Any] = {}
@@ -162,6 +176,7 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
     for origin, layer in layers:
         data = _merge(data, layer, kind)
         origins.update((path, origin) for path in _leaves(layer))
+        origins = _still_there(origins, data)
     value = structure(data, kind, origins)
     return Resolved(value, to_data(value), origins)
 
@@ -175,13 +190,22 @@ def _wanted_defaults(kind: type[Any], layers: Sequence[tuple[str, Mapping[str, A
 
 def picked(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The merged data before checking: what `--help` needs to know the picked types."""
-    options = parse_options([word for word in args if word.startswith("--")])
-    return _merge(dict(defaults or {}), options, kind)
+    return _merge(dict(defaults or {}), _split_options(args)[0], kind)
 
 
-def _without_null(data: Any) -> Any:
-    """A null in a file is what a default is written as by tools that dump everything; sections set to null are absent."""
-    return {key: value for key, value in data.items() if value is not None}
+def _without_null(data: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
+    """Without the nulls of fields that take none: tools that dump everything write so what was not given."""
+    hints = field_types(kind)
+    takes_null = {name for name, hint in hints.items() if _is_union(hint) and types.NoneType in get_args(hint)}
+    return {key: value for key, value in data.items() if value is not None or key in takes_null}
+
+
+def _still_there(origins: Mapping[str, str], data: Mapping[str, Any]) -> dict[str, str]:
+    """Origins of what a higher layer has not replaced as a whole or dropped by another `type`."""
+    present = set(_leaves(data))
+    return {
+        path: origin for path, origin in origins.items() if any(f"{leaf}.".startswith(f"{path}.") for leaf in present)
+    }
 
 
 def _checkpoint_paths(kind: type[Any], layers: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, str]]:
@@ -198,10 +222,12 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any], kind: Any) -> dict[s
     """`high` over `low`. A different `type` drops the lower options of that choice."""
     out = dict(low)
     if "type" in high and "type" in low and str(high["type"]) != str(low["type"]):
-        declared = field_types(without_none(kind)) if attrs.has(without_none(kind)) else {}
+        declared = field_types(without_none(kind))
         out = {key: value for key, value in low.items() if key in declared}
     for key, value in high.items():
         below = out.get(key)
+        if isinstance(below, str) and isinstance(value, dict):
+            below = {"type": below}
         if isinstance(below, dict) and isinstance(value, dict):
             out[key] = _merge(below, value, _child(kind, key))
         else:
@@ -213,7 +239,7 @@ def _child(kind: Any, key: str) -> Any:
     kind = without_none(kind)
     if get_origin(kind) in (dict, Mapping):
         return get_args(kind)[1]
-    return field_types(kind).get(key) if attrs.has(kind) else None
+    return field_types(kind).get(key)
 
 
 def _leaves(data: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -335,7 +361,8 @@ class _Structure:
 
     def literal(self, value: Any, choices: Sequence[Any], path: str) -> Any:
         for choice in choices:
-            if value == choice or (isinstance(value, Text) and str(value) == str(choice)):
+            same = type(value) is type(choice) and value == choice  # True == 1 == 1.0, but they are not meant
+            if same or (isinstance(value, Text) and str(value) == str(choice)):
                 return choice
         near = did_you_mean(str(value), map(str, choices))
         return self.bad(path, f"expected one of {', '.join(map(repr, choices))}, got {str(value)!r}{near}")
@@ -453,7 +480,7 @@ def without_none(kind: Any) -> Any:
 
 def _choice_role(kind: Any) -> type | None:
     """The role a section lets the user pick: of a `Choice`, or of the `rest()` field of an attrs class."""
-    if get_origin(kind) is not Choice and attrs.has(kind):  # a parametrised attrs class counts as one
+    if attrs.has(kind) and get_origin(kind) is not Choice:
         chosen = [field_types(kind)[field.name] for field in attrs.fields(kind) if takes_rest(field)]
         kind = without_none(chosen[0]) if chosen else None
     role: type | None = get_args(kind)[0] if get_origin(kind) is Choice else None
@@ -461,8 +488,8 @@ def _choice_role(kind: Any) -> type | None:
 
 
 def field_types(kind: Any) -> dict[str, Any]:
-    """Field name → resolved type of an attrs class; empty for anything else."""
-    if not attrs.has(kind):
+    """Field name → resolved type of an attrs class; empty for anything else, also for a `Choice`: its options vary."""
+    if get_origin(kind) is Choice or not attrs.has(kind):
         return {}
     found = typing.get_type_hints(kind)
     return {field.name: found[field.name] for field in attrs.fields(kind) if field.init}

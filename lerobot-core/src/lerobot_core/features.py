@@ -67,6 +67,15 @@ class Feature:
         """Whether the stored shape is (C, H, W): its third axis is then not named as the channels."""
         return bool(self.is_picture and self.names and not str(self.names[2]).startswith("channel"))
 
+    @property
+    def elements(self) -> list[str] | None:
+        """Names of a vector's elements in order, from any way datasets write them: a list, {group: list}, {name: index}."""
+        if not isinstance(self.names, Mapping):
+            return None if self.names is None else list(self.names)
+        if all(isinstance(index, int) for index in self.names.values()):
+            return sorted(self.names, key=self.names.__getitem__)
+        return [name for group in self.names.values() for name in group]
+
     def __str__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
 
@@ -147,7 +156,7 @@ def frame(values: Mapping[str, Any], dataset: Mapping[str, Feature]) -> dict[str
             out[key] = np.asarray(values[key])
         elif feature.is_picture and key.removeprefix(IMAGES) in values:
             out[key] = np.asarray(values[key.removeprefix(IMAGES)])
-        elif feature.names and len(feature.shape) == 1:
+        elif len(feature.shape) == 1 and any(name in values for name in feature.elements or ()):
             out[key] = gather(values, feature, key)
     return out
 
@@ -159,7 +168,7 @@ def gather(values: Mapping[str, Any], feature: Feature, key: str = "") -> np.nda
         FeatureError: a name has no value.
     """
     try:
-        return np.array([values[name] for name in feature.names], dtype=feature.dtype)
+        return np.array([values[name] for name in feature.elements or ()], dtype=feature.dtype)
     except KeyError as missing:
         name = str(missing.args[0])
         raise FeatureError(
@@ -262,6 +271,8 @@ def match(
     names = names or {}
     renamed = {names.get(key, key): key for key in have}
     problems = [f"rename of '{key}': no such feature{did_you_mean(key, have)}" for key in names if key not in have]
+    twice = [key for key in have if renamed[names.get(key, key)] != key]
+    problems += [f"'{names.get(key, key)}' is there twice once '{key}' is renamed" for key in twice]
     for key, wanted in need.items():
         if key not in renamed:
             problems.append(f"'{key}' {wanted} is missing{did_you_mean(key, renamed)}")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from lerobot_core.clock import Clock, Rate
-from lerobot_core.errors import DeviceError
+from lerobot_core.errors import DeviceError, DeviceTimeout
 from lerobot_core.roles import Action, Observation, Robot
 
 _POSITION = ".pos"
@@ -71,7 +71,9 @@ class Guard:
                 )
             if not key.endswith(_POSITION):
                 continue
-            start = last.get(key) if last is not None else observation.get(key)
+            start = last.get(key) if last is not None else None
+            if start is None:
+                start = observation.get(key)
             if start is None:
                 continue
             step = value - start
@@ -92,7 +94,11 @@ def move_to(
     timeout: float = 15.0,
     clock: Clock | None = None,
 ) -> None:
-    """Drive a robot to a pose at a bounded speed [user units/s]; returns when the goal has been sent everywhere."""
+    """Drive a robot to a pose at a bounded speed [user units/s]; returns when the goal has been sent everywhere.
+
+    Raises:
+        DeviceTimeout: that takes longer than `timeout` [s].
+    """
     guard = Guard(fps, ramp_speed=speed)
     rate = Rate(fps, clock)
     for _ in range(int(timeout * fps)):
@@ -100,3 +106,8 @@ def move_to(
         if guard.caught_up:
             return
         rate.wait()
+    raise DeviceTimeout(
+        f"'{robot.name}' is not at the pose asked for after {timeout:g} s at {speed:g} units/s",
+        device=robot.name,
+        hint="allow more time or more speed, and check that nothing blocks it",
+    )

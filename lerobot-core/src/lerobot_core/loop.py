@@ -209,7 +209,7 @@ def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
         for device in reversed(opened):
             try:
                 device.disconnect()
-            except Exception as error:
+            except BaseException as error:  # a second Ctrl-C ends this device's turn, not that of the others
                 if first is None:
                     first = error
                 else:

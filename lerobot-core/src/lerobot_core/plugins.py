@@ -22,8 +22,11 @@ from typing import Any, NamedTuple
 import pluggy
 
 from lerobot_core import API_VERSION, hookspecs
-from lerobot_core.components import PROJECT
-from lerobot_core.errors import PluginError
+from lerobot_core.components import PROJECT, Command, Component
+from lerobot_core.errors import PluginError, did_you_mean
+
+#: what a registration hook returns, where it is no Component
+_RETURNS: dict[str, type] = {"lr_commands": Command, "lr_info": str}
 
 
 class PluginStatus(NamedTuple):
@@ -79,26 +82,19 @@ class Host:
 
     def _load(self, name: str, distribution: str, version: str, load: Any) -> PluginStatus:
         start = time.perf_counter()
+        registered, error = f"{distribution}:{name}", ""
+        hooks: tuple[str, ...] = ()
         try:
             module = load()
             _check_api(module)
-            registered = f"{distribution}:{name}"
+            hooks = _hooks(module)
             self.manager.register(module, name=registered)
-            hooks = tuple(caller.name for caller in self.manager.get_hookcallers(module) or ())
-            error = self._check_hooks(module, registered)
         except KeyboardInterrupt:
             raise
         except BaseException as failure:  # a plugin may raise SystemExit while it is imported; the host stays up
-            hooks, error = (), f"{type(failure).__name__}: {failure}".splitlines()[0]
+            self.manager.unregister(name=registered)  # pluggy keeps what it refused
+            hooks, error = (), _line(failure)
         return self._note(name, distribution, version, hooks, error, (time.perf_counter() - start) * 1e3)
-
-    def _check_hooks(self, module: Any, registered: str) -> str:
-        """Refuse a plugin with a hook nobody calls: a misspelt name would silently do nothing."""
-        unknown = [name for name in vars(module) if name.startswith("lr_") and not hasattr(hookspecs, name)]
-        if unknown:
-            self.manager.unregister(name=registered)
-            return f"unknown hook '{unknown[0]}'"
-        return ""
 
     def _note(
         self, name: str, distribution: str, version: str, hooks: tuple[str, ...] = (), error: str = "", ms: float = 0.0
@@ -106,9 +102,7 @@ class Host:
         status = PluginStatus(name, distribution, version, hooks, error, ms)
         self.statuses.append(status)
         if error and not error.startswith("blocked"):
-            if os.environ.get("LR_STRICT_PLUGINS") == "1":
-                raise PluginError(f"plugin '{name}' of {distribution} {version}: {error}", plugin=name)
-            print(f"lr: plugin '{name}' of {distribution} {version} is left out: {error}", file=sys.stderr)
+            _report(status)
         return status
 
     @property
@@ -120,13 +114,13 @@ class Host:
         for index, status in enumerate(self.statuses):
             if status.error or hook not in status.hooks:
                 continue
-            module = self.manager.get_plugin(f"{status.distribution}:{status.name}")
+            registered = f"{status.distribution}:{status.name}"
             try:
-                items = list(getattr(module, hook)())
-            except Exception as failure:
-                error = f"{hook} failed: {type(failure).__name__}: {failure}"
-                self.statuses[index] = status._replace(error=error)
-                print(f"lr: plugin '{status.name}' of {status.distribution} is left out: {error}", file=sys.stderr)
+                items = [_item(hook, item) for item in getattr(self.manager.get_plugin(registered), hook)()]
+            except (Exception, SystemExit) as failure:
+                self.manager.unregister(name=registered)
+                self.statuses[index] = status._replace(error=f"{hook} failed: {_line(failure)}")
+                _report(self.statuses[index])
                 continue
             for item in items:
                 yield status, item
@@ -160,13 +154,56 @@ def _entry_points() -> Iterator[tuple[metadata.EntryPoint, metadata.Distribution
                 yield entry, distribution
 
 
+def _report(status: PluginStatus) -> None:
+    """One line for a broken plugin; in strict mode an error."""
+    who = f"plugin '{status.name}' of {' '.join(status[1:3]).strip()}"
+    if os.environ.get("LR_STRICT_PLUGINS") == "1":
+        raise PluginError(f"{who}: {status.error}", plugin=status.name, distribution=status.distribution)
+    print(f"lr: {who} is left out: {status.error}", file=sys.stderr)
+
+
+def _line(failure: BaseException) -> str:
+    kind = "" if isinstance(failure, PluginError) else f"{type(failure).__name__}: "
+    return " ".join(f"{kind}{failure}".split())
+
+
+def _hooks(module: Any) -> tuple[str, ...]:
+    """Names of the hooks a plugin implements. A misspelt or unmarked hook is refused: it would silently do nothing."""
+    known = {name for name in vars(hookspecs) if name.startswith("lr_")}
+    found = []
+    for name, value in vars(module).items():
+        marked = hasattr(value, f"{PROJECT}_impl")
+        if (marked or name.startswith("lr_")) and name not in known:
+            raise PluginError(f"unknown hook '{name}'{did_you_mean(name, known)}")
+        if name in known and not marked:
+            raise PluginError(f"'{name}' is not marked with @hookimpl")
+        if marked:
+            found.append(name)
+    return tuple(found)
+
+
+def _item(hook: str, item: Any) -> Any:
+    """One thing a registration hook returned, as what that hook must return."""
+    kind = _RETURNS.get(hook, Component)
+    if not isinstance(item, str if kind is str else tuple):
+        raise TypeError(f"expected {kind.__name__}s, got {item!r}")
+    return item if kind is str else kind(*item)
+
+
 def _import_file(path: Path) -> ModuleType:
+    there = sys.modules.get(path.stem)
+    if path.stem in sys.stdlib_module_names or (there is not None and there.__file__ != str(path)):
+        raise PluginError(f"its name '{path.stem}' is that of another module; rename the file")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise PluginError(f"'{path}' is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[path.stem]
+        raise
     return module
 
 

@@ -55,9 +55,7 @@ class Registry:
     def __init__(self, role: type) -> None:
         self.role = role
         hook, self.noun = ROLES[role]
-        self.listed = [
-            Listed(Component(*item), status.name, status.distribution) for status, item in plugins.host().call(hook)
-        ]
+        self.listed = [Listed(item, status.name, status.distribution) for status, item in plugins.host().call(hook)]
 
     def names(self) -> list[str]:
         return sorted({listed.component.name for listed in self.listed})
@@ -101,14 +99,14 @@ def resolve(target: str) -> Any:
     """Import the object behind "module:attribute".
 
     Raises:
-        PluginError: the module or the attribute does not exist.
+        PluginError: the text is no such target, or the module or the attribute does not exist.
     """
     module, _, attribute = target.partition(":")
     try:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as failure:
+    except (ImportError, AttributeError, ValueError) as failure:
         raise PluginError(
             f"'{target}' cannot be imported: {failure}", hint="is everything it needs installed?"
         ) from failure

@@ -11,7 +11,7 @@ import click
 
 from lerobot_core import __version__, plugins
 from lerobot_core.components import Command
-from lerobot_core.errors import LeRobotError, did_you_mean
+from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
 
 
 class LazyGroup(click.Group):
@@ -24,33 +24,40 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prefix = prefix
-        self._known: dict[str, Command] | None = None
+        self._known: dict[str, list[tuple[Command, str]]] | None = None
 
-    def _commands(self) -> dict[str, Command]:
+    def _commands(self) -> dict[str, list[tuple[Command, str]]]:
+        """Name within this group → the command and its distribution, once for each plugin that offers it."""
         if self._known is None:
-            offered = [Command(*item) for _, item in plugins.host().call("lr_commands")]
-            mine = [command for command in offered if command.name.startswith(self._prefix)]
-            self._known = {command.name.removeprefix(self._prefix): command for command in mine}
+            self._known = {}
+            for status, command in plugins.host().call("lr_commands"):
+                if command.name.startswith(self._prefix):
+                    name = command.name.removeprefix(self._prefix)
+                    self._known.setdefault(name, []).append((command, status.distribution))
         return self._known
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({name.split(" ")[0] for name in self._commands()})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        command = self._commands().get(name)
-        if command is not None:
+        offers = self._commands().get(name, [])
+        if len(offers) > 1:
+            names = " and ".join(f"'{distribution}'" for _, distribution in offers)
+            raise PluginError(
+                f"command '{name}' is offered by {names}", hint="uninstall one, or name it in LR_BLOCK_PLUGINS"
+            )
+        if offers:
             from lerobot_core.registry import resolve  # pulls attrs and numpy: only when a command is run
 
-            found: click.Command = resolve(command.target)
+            found: click.Command = resolve(offers[0][0].target)
             return found
         if any(known.startswith(f"{name} ") for known in self._commands()):
             return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
         return None
 
     def _summary(self, name: str) -> str:
-        command = self._commands().get(name)
-        if command is not None:
-            return command.summary
+        if name in self._commands():
+            return self._commands()[name][0][0].summary
         inner = sorted(known.split(" ")[1] for known in self._commands() if known.startswith(f"{name} "))
         return f"Work with a {name}: {', '.join(inner)}."
 

@@ -1,0 +1,282 @@
+"""The control loop with fakes, and the clean-up of devices."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lerobot_core import features, loop
+from lerobot_core.guard import Guard
+from lerobot_core.loop import DatasetSink, TeleoperatorSource, Tick, connected, run_loop
+from lerobot_core.testing.clocks import FakeClock
+
+
+class Arm:
+    """Goes at once where it is sent, but never above 50."""
+
+    name = "arm"
+
+    def __init__(self, clock: FakeClock, cost: float = 0.0, stamped: bool = False) -> None:
+        self.clock, self.cost, self.stamped = clock, cost, stamped
+        self.at, self.action_features = 0.0, {"a.pos": float}
+
+    def get_observation(self) -> dict[str, Any]:
+        self.clock.pass_seconds(self.cost)
+        return {"a.pos": self.at} | ({"stamps": {"a.pos": 7}} if self.stamped else {})
+
+    def send_action(self, action: dict[str, float]) -> dict[str, float]:
+        self.at = min(action["a.pos"], 50.0)
+        return {"a.pos": self.at}
+
+
+class Script:
+    """A source that plays a list; None is nothing to send."""
+
+    def __init__(self, goals: list[float | None]) -> None:
+        self.goals, self.seen = list(goals), []
+
+    def act(self, observation: dict[str, float]) -> tuple[dict[str, float] | None, dict[str, Any]]:
+        self.seen.append(dict(observation))
+        goal = self.goals.pop(0) if self.goals else None
+        return (None if goal is None else {"a.pos": goal}), {"left": len(self.goals)}
+
+
+class Log:
+    def __init__(self) -> None:
+        self.ticks: list[Tick] = []
+
+    def add(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+
+    def add_sample(self, key: str, value: Any, stamp: int) -> None:
+        """The loop has no faster sensor here."""
+
+
+class Add:
+    """A step that adds to the joint."""
+
+    def __init__(self, amount: float) -> None:
+        self.amount = amount
+
+    def __call__(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {key: value + self.amount for key, value in values.items()}
+
+
+def test_what_is_recorded_is_the_action_as_sent(clock: FakeClock) -> None:
+    log = Log()
+    run_loop(Arm(clock), Script([10, 70]), fps=10, duration=0.2, sinks=[log], clock=clock)
+    assert [tick.action for tick in log.ticks] == [{"a.pos": 10.0}, {"a.pos": 50.0}]
+    assert [tick.observation for tick in log.ticks] == [{"a.pos": 0.0}, {"a.pos": 10.0}]
+    assert [(tick.index, tick.info) for tick in log.ticks] == [(0, {"left": 1}), (1, {"left": 0})]
+
+
+def test_the_loop_keeps_absolute_deadlines(clock: FakeClock) -> None:
+    start = clock.time
+    health = run_loop(Arm(clock, cost=0.03), Script([1, 2, 3]), fps=10, duration=0.3, clock=clock)
+    assert [deadline - start for deadline in clock.deadlines] == [100_000_000, 200_000_000, 300_000_000]
+    assert (health.ticks, health.late, health.skipped, health.rate_hz) == (3, 0, 0, 10.0)
+    assert health.period_error_max_ms == 0
+
+
+def test_a_slow_turn_is_counted(clock: FakeClock) -> None:
+    health = run_loop(Arm(clock, cost=0.25), Script([1, 2]), fps=10, duration=0.2, clock=clock)
+    assert (health.ticks, health.late) == (2, 2)
+    assert health.skipped > 0
+    assert health.period_error_max_ms > 100
+    assert "2 late" in health.line()
+    assert health.to_data()["late"] == 2
+
+
+def test_idle_turns_send_nothing_and_are_counted(clock: FakeClock) -> None:
+    arm, log = Arm(clock), Log()
+    health = run_loop(arm, Script([None, 10, None]), fps=10, duration=0.3, sinks=[log], clock=clock)
+    assert health.idle == 2
+    assert [tick.action for tick in log.ticks] == [None, {"a.pos": 10.0}, None]
+    assert arm.at == 10.0
+
+
+def test_steps_and_guard_in_order(clock: FakeClock) -> None:
+    arm, script = Arm(clock), Script([10.0])
+    run_loop(
+        arm,
+        script,
+        fps=10,
+        duration=0.1,
+        observation_steps=[Add(1), Add(1)],
+        action_steps=[Add(5)],
+        guard=Guard(10, ramp_speed=100),
+        clock=clock,
+    )
+    assert script.seen == [{"a.pos": 2.0}]
+    assert arm.at == 12.0, "15 is asked, seen at 2, 10 per tick allowed"
+
+
+def test_stamps_of_the_robot_are_kept_and_not_observed(clock: FakeClock) -> None:
+    log = Log()
+    run_loop(Arm(clock, stamped=True), Script([1]), fps=10, duration=0.1, sinks=[log], clock=clock)
+    assert (log.ticks[0].stamps, log.ticks[0].observation) == ({"a.pos": 7}, {"a.pos": 0.0})
+    plain = Log()
+    run_loop(Arm(clock), Script([1]), fps=10, duration=0.1, sinks=[plain], clock=clock)
+    assert plain.ticks[0].stamps == {"a.pos": plain.ticks[0].time}
+
+
+def test_stop_is_asked_before_each_turn(clock: FakeClock) -> None:
+    answers = iter([False, False, True])
+    health = run_loop(Arm(clock), Script([1, 2, 3]), fps=10, stop=lambda: next(answers), clock=clock)
+    assert health.ticks == 2
+    assert run_loop(Arm(clock), Script([]), fps=10, stop=lambda: True, clock=clock).ticks == 0
+
+
+def test_an_error_in_a_turn_gives_the_collector_back(clock: FakeClock) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_loop(Arm(clock), Script([1]), fps=10, stop=lambda: 1 / 0, clock=clock)
+    assert gc.get_freeze_count() == 0
+
+
+def test_a_teleoperator_gives_its_events() -> None:
+    class Leader:
+        def get_action(self) -> dict[str, float]:
+            return {"a.pos": 1.0}
+
+    class Pad(Leader):
+        def get_events(self) -> dict[str, bool]:
+            return {"success": True}
+
+    assert TeleoperatorSource(Leader()).act({}) == ({"a.pos": 1.0}, {})
+    assert TeleoperatorSource(Pad()).act({}) == ({"a.pos": 1.0}, {"success": True})
+
+
+# --- recording --------------------------------------------------------------------------------------------------------
+
+
+class Writer:
+    def __init__(self) -> None:
+        self.frames: list[tuple[dict[str, np.ndarray], str, dict[str, int]]] = []
+
+    def add(self, frame: dict[str, np.ndarray], *, task: str, stamps: dict[str, int]) -> None:
+        self.frames.append((frame, task, stamps))
+
+
+def tick(index: int, at: float, goal: float | None) -> Tick:
+    action = None if goal is None else {"a.pos": goal}
+    return Tick(index=index, time=index, observation={"a.pos": at}, action=action, info={}, stamps={"a.pos": index})
+
+
+def test_frames_have_what_was_seen_and_what_was_sent() -> None:
+    dataset = features.observation_features({"a.pos": float}) | features.action_features({"a.pos": float})
+    writer = Writer()
+    sink = DatasetSink(writer, dataset, "pick")
+    for at in (tick(0, 1.0, None), tick(1, 2.0, 5.0), tick(2, 3.0, None)):
+        sink.add(at)
+    found = [(frame["observation.state"].item(), frame["action"].item()) for frame, _, _ in writer.frames]
+    assert found == [(2.0, 5.0), (3.0, 5.0)], "nothing before the first action; idle repeats the last"
+    assert writer.frames[0][1:] == ("pick", {"a.pos": 1})
+
+
+def test_hold_still_sends_what_keeps_it_there(clock: FakeClock) -> None:
+    arm = Arm(clock)
+    loop.hold_still(arm, {"a.pos": 4.0}, {"a.pos": 3.0})
+    assert arm.at == 4.0
+
+
+# --- devices ----------------------------------------------------------------------------------------------------------
+
+
+class Device:
+    """Notes what is done to it; fails where it is told to."""
+
+    def __init__(self, name: str, log: list[str], connect: Any = None, disconnect: Any = None) -> None:
+        self.name, self.log = name, log
+        self.failures = {"connect": connect, "disconnect": disconnect}
+
+    def connect(self) -> None:
+        self._do("connect")
+
+    def disconnect(self) -> None:
+        self._do("disconnect")
+
+    def _do(self, what: str) -> None:
+        self.log.append(f"{what} {self.name}")
+        if self.failures[what] is not None:
+            raise self.failures[what]
+
+
+def test_devices_are_disconnected_in_reverse() -> None:
+    log: list[str] = []
+    with connected(Device("a", log), Device("b", log)):
+        log.append("work")
+    assert log == ["connect a", "connect b", "work", "disconnect b", "disconnect a"]
+
+
+def test_every_device_is_tried_and_the_first_error_comes_out_with_notes() -> None:
+    log: list[str] = []
+    a = Device("a", log, disconnect=OSError("a is gone"))
+    b = Device("b", log, disconnect=KeyboardInterrupt())
+    c = Device("c", log, disconnect=SystemExit(1))
+    with pytest.raises(ValueError, match="work failed") as info, connected(a, b, c, Device("d", log)):
+        raise ValueError("work failed")
+    assert log[-4:] == ["disconnect d", "disconnect c", "disconnect b", "disconnect a"]
+    assert [note.split(":")[0] for note in info.value.__notes__] == [f"while disconnecting {name}" for name in "cba"]
+
+
+def test_an_error_only_at_the_end_comes_out() -> None:
+    log: list[str] = []
+    with (
+        pytest.raises(OSError, match="b is gone") as info,
+        connected(Device("a", log, disconnect=ValueError("x")), Device("b", log, disconnect=OSError("b is gone"))),
+    ):
+        log.append("work")
+    assert "while disconnecting a: x" in info.value.__notes__[0]
+
+
+def test_a_device_that_does_not_connect_is_disconnected_too() -> None:
+    log: list[str] = []
+    with (
+        pytest.raises(OSError, match="no port"),
+        connected(Device("a", log), Device("b", log, connect=OSError("no port")), Device("c", log)),
+    ):
+        log.append("work")
+    assert log == ["connect a", "connect b", "disconnect b", "disconnect a"]
+
+
+def test_calibration_is_passed_to_what_has_one() -> None:
+    class Arm:
+        def connect(self, calibrate: bool = True) -> None:
+            self.asked = calibrate
+
+        def calibrate(self) -> None:
+            """Nothing to do."""
+
+        def disconnect(self) -> None:
+            """Nothing to do."""
+
+    arm = Arm()
+    with connected(arm, calibrate=False):
+        assert arm.asked is False
+
+
+def test_sigterm_ends_the_block_like_ctrl_c_and_is_put_back() -> None:
+    log: list[str] = []
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log)):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert log == ["connect a", "disconnect a"]
+    assert signal.getsignal(signal.SIGTERM) is former
+
+
+def test_a_second_signal_does_not_keep_devices_from_being_released() -> None:
+    log: list[str] = []
+
+    class Slow(Device):
+        def disconnect(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            super().disconnect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert log[-1] == "disconnect a"

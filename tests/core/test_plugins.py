@@ -1,0 +1,200 @@
+"""Plugins: one that is broken costs one line and nothing else, and nobody is overruled silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from lerobot_core import plugins, roles
+from lerobot_core.components import Command, Component, hookimpl
+from lerobot_core.errors import PluginError
+from lerobot_core.plugins import Host
+from lerobot_core.registry import registry
+from lerobot_core.testing.fixtures import PrivateHost
+
+ARM = Component("arm", "core.parts:ArmConfig", "core.parts:Part", "An arm")
+
+
+def entry(name: str, load, distribution: str = "some-dist") -> tuple[SimpleNamespace, SimpleNamespace]:
+    """An entry point as importlib.metadata would give it."""
+    return SimpleNamespace(name=name, load=load), SimpleNamespace(name=distribution, version="1.2")
+
+
+def module(**attributes: object) -> ModuleType:
+    made = ModuleType("plugin")
+    vars(made).update(attributes)
+    return made
+
+
+def raises(error: BaseException):
+    def load():
+        raise error
+
+    return load
+
+
+def no_components() -> list[Component]:
+    return []
+
+
+@pytest.fixture
+def discovered(monkeypatch: pytest.MonkeyPatch):
+    """A function that makes a host discover the given entry points and nothing else."""
+
+    def discover(*entries) -> Host:
+        monkeypatch.setattr(plugins, "_entry_points", lambda: iter(entries))
+        host = Host()
+        former = plugins.use(host)
+        request.append(former)
+        host.discover()
+        return host
+
+    request: list[Host | None] = []
+    yield discover
+    if request:
+        plugins.use(request[0])
+
+
+@pytest.mark.parametrize(
+    ("load", "says"),
+    [
+        (raises(ImportError("no module named 'x'")), "ImportError: no module named 'x'"),
+        (raises(SystemExit("bye")), "SystemExit: bye"),
+        (raises(SyntaxError("line 1\nline 2")), "SyntaxError: line 1 line 2"),
+        (lambda: module(lr_robotz=hookimpl(no_components)), "unknown hook 'lr_robotz'"),
+        (lambda: module(robots=hookimpl(no_components)), "unknown hook 'robots'"),
+        (lambda: module(lr_robots=lambda: [ARM]), "'lr_robots' is not marked with @hookimpl"),
+        (lambda: module(lr_robots=hookimpl(lambda speed: [])), "speed"),
+        (lambda: module(LR_CORE=">=7.0"), "built for lerobot-core >=7.0"),
+        (lambda: module(LR_CORE="~=0.1"), "is not a range"),
+    ],
+)
+def test_a_broken_plugin_costs_one_line(discovered, capsys: pytest.CaptureFixture[str], load, says: str) -> None:
+    host = discovered(entry("bad", load), entry("good", lambda: module(lr_robots=hookimpl(lambda: [ARM]))))
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "'bad'" in err
+    assert "some-dist 1.2" in err
+    assert says in err
+    assert [status.name for status in host.broken] == ["bad"]
+    assert registry(roles.Robot).names() == ["arm"]
+
+
+def test_a_refused_plugin_is_not_called_as_an_observer(discovered) -> None:
+    called = []
+    bad = module(lr_episode_saved=hookimpl(lambda episode: called.append(episode)), lr_robots=hookimpl(lambda x: []))
+    host = discovered(entry("bad", lambda: bad))
+    host.manager.hook.lr_episode_saved(episode=0, dataset={})
+    assert called == []
+
+
+@pytest.mark.parametrize("error", [ValueError("oops"), SystemExit(3)])
+def test_a_raising_hook_marks_its_plugin(discovered, capsys: pytest.CaptureFixture[str], error: BaseException) -> None:
+    host = discovered(
+        entry("bad", lambda: module(lr_robots=hookimpl(raises(error)))),
+        entry("good", lambda: module(lr_robots=hookimpl(lambda: [ARM]))),
+    )
+    assert registry(roles.Robot).names() == ["arm"]
+    assert registry(roles.Robot).names() == ["arm"]
+    assert capsys.readouterr().err.count("\n") == 1
+    assert "lr_robots failed" in host.broken[0].error
+
+
+@pytest.mark.parametrize("items", [None, ["arm"], [("arm", "x:Y")], 3])
+def test_a_hook_that_returns_no_components_marks_its_plugin(host: PrivateHost, items: object) -> None:
+    host.add(module(lr_robots=hookimpl(lambda: items)))
+    assert registry(roles.Robot).names() == []
+    assert "lr_robots" in host.broken[0].error
+
+
+def test_strict_mode_turns_a_broken_plugin_into_an_error(discovered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LR_STRICT_PLUGINS", "1")
+    with pytest.raises(PluginError, match="'bad' of some-dist"):
+        discovered(entry("bad", raises(ImportError("x"))))
+    discovered(entry("bad", lambda: module(lr_robots=hookimpl(raises(ValueError("oops"))))))
+    with pytest.raises(PluginError, match="lr_robots failed"):
+        registry(roles.Robot)
+
+
+def test_the_block_list_leaves_plugins_out_quietly(discovered, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("LR_BLOCK_PLUGINS", "bad, other")
+    host = discovered(entry("bad", raises(AssertionError("must not be loaded"))))
+    assert host.statuses[0].error == "blocked by LR_BLOCK_PLUGINS"
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_while_loading_is_not_a_broken_plugin(discovered) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        discovered(entry("slow", raises(KeyboardInterrupt())))
+
+
+def test_a_private_host_refuses_discovery(host: PrivateHost) -> None:
+    with pytest.raises(RuntimeError, match="does not discover"):
+        host.discover()
+
+
+def test_a_single_file_is_a_plugin(host: PrivateHost, tmp_path: Path) -> None:
+    file = tmp_path / "my_plugin.py"
+    file.write_text(
+        "from lerobot_core.components import Component, hookimpl\n"
+        "@hookimpl\n"
+        "def lr_robots():\n"
+        "    return [Component('mine', 'my_plugin:Config', 'my_plugin:Robot', 'My robot')]\n"
+    )
+    host.add_file(file)
+    assert registry(roles.Robot).get("mine").distribution == str(file)
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "does not exist"), ("import no_such_thing_at_all", "is broken")])
+def test_a_file_asked_for_by_name_must_work(host: PrivateHost, tmp_path: Path, text: str | None, says: str) -> None:
+    file = tmp_path / "my_plugin.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(PluginError, match=says):
+        host.add_file(file)
+
+
+def test_a_file_does_not_replace_an_imported_module(host: PrivateHost, tmp_path: Path) -> None:
+    file = tmp_path / "json.py"
+    file.write_text("")
+    with pytest.raises(PluginError, match="'json'"):
+        host.add_file(file)
+    import json
+
+    assert json.dumps(1) == "1"
+
+
+def test_two_of_a_name_are_refused_with_both_distributions(host: PrivateHost) -> None:
+    host.offer("lr_robots", ARM, name="one", distribution="dist-one")
+    host.offer("lr_robots", ARM, name="two", distribution="dist-two")
+    with pytest.raises(PluginError, match=r"'arm'.*'dist-one' and 'dist-two'"):
+        registry(roles.Robot).get("arm")
+
+
+def test_two_commands_of_a_name_are_refused_with_both_distributions(host: PrivateHost) -> None:
+    from lerobot_core.cli.program import LazyGroup
+
+    for dist in ("dist-one", "dist-two"):
+        host.offer("lr_commands", Command("work", "core.parts:work", "Work"), name=dist, distribution=dist)
+    group = LazyGroup(name="lr")
+    assert group.list_commands(None) == ["work"]
+    with pytest.raises(PluginError, match=r"'work'.*'dist-one' and 'dist-two'"):
+        group.get_command(None, "work")
+
+
+@pytest.mark.parametrize(
+    ("declared", "version", "holds"),
+    [
+        (">=0.1,<0.2", "0.1", True),
+        (">=0.1,<0.2", "0.2", False),
+        (">=0.1", "0.1.3", True),
+        ("==0.1", "0.1.0", True),
+        (">0.1", "0.1", False),
+        ("<=0.1, >0.0", "0.1", True),
+        (">=0.9", "0.10", True),
+    ],
+)
+def test_core_ranges(declared: str, version: str, holds: bool) -> None:
+    assert plugins._admits(declared, version) is holds
