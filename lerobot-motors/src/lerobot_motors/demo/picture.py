@@ -21,7 +21,7 @@ class View(NamedTuple):
 
 
 VIEWS = {
-    "front": View((0.42, 0.0, 0.50), (0.225, 0.0, 0.02), 34.0),
+    "front": View((0.42, 0.0, 0.50), (0.225, 0.0, 0.02), 37.0),
     "side": View((0.56, -0.46, 0.42), (0.15, 0.0, 0.08), 44.0),
 }
 
@@ -37,7 +37,7 @@ _GOAL = (0.018, (232, 52, 58))
 #: The goal glows this far [m], with this strength at its rim: near goals look alike, which few examples can be learned from.
 _GLOW = (0.05, 0.8)
 _TABLE, _BOARD, _SQUARES = (44, 47, 54), (74, 79, 88), 0.04
-_GRAIN = 3.0
+_GRAIN = 1.5
 
 
 class Painter:

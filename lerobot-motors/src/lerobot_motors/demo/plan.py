@@ -122,6 +122,7 @@ class Plan:
             *self.source(),
             f"--dataset.single_task={TASK}",
             f"--dataset.fps={FPS}",
+            "--dataset.encoder.crf=15",
             f"--dataset.num_episodes={self.config.episodes}",
             f"--dataset.episode_time_s={EPISODE_S:g}",
             f"--dataset.reset_time_s={RESET_S:g}",
