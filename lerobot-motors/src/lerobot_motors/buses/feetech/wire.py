@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 #: Bytes of a status packet around its data: two of header, id, length, error, checksum.
 FRAME = 6
+#: What the process of an emulator may be late by on a busy machine, where a servo would have answered in time [ms].
+EMULATOR_SLACK_MS = 60.0
 BROADCAST_PING = bytes([0xFF, 0xFF, 0xFE, 0x02, 0x01, 0xFE])
 
 
@@ -53,6 +55,8 @@ class Wire:
         self._lock = threading.Lock()
         self._packets = protocol_packet_handler()
         self._emulator = emulators.open_port(path) if emulators.is_emulated(path) else None
+        if self._emulator is not None:
+            slack_ms += EMULATOR_SLACK_MS
         self._port = Port(self._emulator.path if self._emulator else path, baudrate, slack_ms)
         try:
             self._port.openPort()
