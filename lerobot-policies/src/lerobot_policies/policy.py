@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -32,6 +33,9 @@ from lerobot_policies.processors.pipeline import Pipeline
 logger = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+#: entry of the weights' metadata with the names of the action's elements; readers that do not know it pass over it
+NAMES = "action_names"
 
 
 @attrs.define
@@ -240,7 +244,8 @@ class Policy(nn.Module):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).write_text(json.dumps(to_json(self.config), indent=4))
         state = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
-        save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        names = {} if self.action_names is None else {NAMES: json.dumps(list(self.action_names))}
+        save_file(state, folder / WEIGHTS, metadata={"format": "pt", **names})
         self.preprocessor.save(folder)
         self.postprocessor.save(folder)
 
@@ -296,6 +301,9 @@ class Policy(nn.Module):
                 hint="the options that shape the network must be those it was trained with",
             )
         self.load_state_dict(found)
+        with safe_open(file, "pt") as opened:
+            names = (opened.metadata() or {}).get(NAMES)
+        self.action_names = json.loads(names) if names else None
 
 
 def read_config(folder: Path, kind: type[PolicyConfig]) -> Any:
