@@ -10,6 +10,7 @@ import hmac
 import logging
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 #: Requests worked on at once; more wait in their sockets.
 _WORKERS = 16
 _MAX_SESSIONS = 64
-#: How often a worker looks whether the server is closing; how long it keeps an answer nobody fetches [ms].
-_SLICE_MS, _SEND_MS = 200, 2000
+#: How long an answer is kept that its client does not fetch [ms].
+_SEND_MS = 2000
 #: A session this long silent may give way to a new one [s].
 _IDLE_S = 60.0
 
@@ -79,7 +80,6 @@ class PolicyServer:
         self._max_bytes = max_bytes
         self._sessions: dict[str, _Session] = {}
         self._door = threading.Lock()
-        self._closing = threading.Event()
 
     def start(self) -> None:
         """Listen and answer from threads; `address` then holds the real port.
@@ -87,7 +87,7 @@ class PolicyServer:
         Raises:
             WireError: nobody can listen at this address.
         """
-        self._socket = pynng.Rep0(recv_max_size=self._max_bytes, recv_timeout=_SLICE_MS, send_timeout=_SEND_MS)
+        self._socket = pynng.Rep0(recv_max_size=self._max_bytes, send_timeout=_SEND_MS)
         try:
             self.address = self._socket.listen(self.address).url
         except (pynng.NNGException, ValueError) as failure:
@@ -103,11 +103,10 @@ class PolicyServer:
 
     def close(self) -> None:
         """Stop listening; clients that wait get a Fault."""
-        self._closing.set()
         self._batcher.close()
+        self._socket.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
-        self._socket.close()
 
     def __enter__(self) -> PolicyServer:
         self.start()
@@ -121,13 +120,13 @@ class PolicyServer:
     # --- one request --------------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        with self._socket.new_context() as context:
-            while not self._closing.is_set():
+        with suppress(pynng.Closed), self._socket.new_context() as context:  # closing the socket ends every worker
+            while True:
+                data = context.recv()
                 try:
-                    data = context.recv()
                     context.send(self._answer(data))
-                except pynng.Timeout:
-                    continue  # nobody asks at present, or does not fetch the answer
+                except pynng.Closed:
+                    raise
                 except pynng.NNGException as failure:  # this client is gone; the next one is not
                     log.info("a client was lost: %s", failure)
 
