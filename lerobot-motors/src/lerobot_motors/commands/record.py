@@ -23,8 +23,8 @@ from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick,
 from lerobot_core.registry import Choice
 from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
 from lerobot_motors.keyboard import Key, Keyboard
+from lerobot_motors.priority import real_time
 
 
 @attrs.frozen(kw_only=True)
