@@ -55,7 +55,9 @@ def test_at_most_one_random_pose_in_twenty_meets_the_rule() -> None:
     random = np.random.default_rng(0)
     draws = list(itertools.islice(scene.draws(0, unseen=True), 1000))
     starts = scene.tip(np.array([draw.start for draw in draws]))
-    somewhere = np.array([[random.uniform(*scene.BOARD_X), random.uniform(*scene.BOARD_Y), scene.BOARD_Z] for _ in draws])
+    somewhere = np.array(
+        [[random.uniform(*scene.BOARD_X), random.uniform(*scene.BOARD_Y), scene.BOARD_Z] for _ in draws]
+    )
     goals = np.array([draw.goal for draw in draws])
     for tips in (starts, somewhere):
         assert (np.linalg.norm(tips - goals, axis=1) <= scene.RADIUS).mean() <= 0.05

@@ -25,7 +25,7 @@ from lerobot_core.errors import ConfigError
 from lerobot_motors import emulators
 from lerobot_motors.demo import scene
 from lerobot_motors.demo.judge import Run, judge, judge_tries
-from lerobot_motors.demo.plan import EPISODE_S, PICTURE, DemoConfig, Plan, checkpoint
+from lerobot_motors.demo.plan import EPISODE_S, PICTURE, RATE, DemoConfig, Plan, checkpoint
 from lerobot_motors.demo.processes import line, started
 from lerobot_motors.demo.report import Results
 from lerobot_motors.demo.stage import Stage
@@ -87,16 +87,16 @@ class Story:
             if history:
                 show(int(history[-1]["step"]), self.config.steps)
 
-        with self._lr("train", self.plan.train(self.config.steps, self.plan.training)) as process:
+        with self._lr("train", self.plan.train(self.config.steps, RATE, self.plan.training)) as process:
             process.wait(watch)
         _write(
             self.plan.file("losses.json"), [{key: entry[key] for key in ("step", "loss")} for entry in _lines(metrics)]
         )
 
     def run_untrained(self, show: Show) -> None:
-        """The same network with the weights it began with."""
+        """The same network with the weights it began with: one step at a learning rate of 0 changes none."""
         shutil.rmtree(self.plan.untrained, ignore_errors=True)
-        with self._lr("train untrained", self.plan.train(0, self.plan.untrained)) as process:
+        with self._lr("train untrained", self.plan.train(1, 0.0, self.plan.untrained)) as process:
             process.wait()
         self._run("untrained", self.plan.untrained, self.config.baseline_runs, show)
 
