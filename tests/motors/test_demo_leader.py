@@ -54,7 +54,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> ToyStage:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[ToyTime]:
     toy = ToyTime()
     monkeypatch.setattr(leading, "time", toy)
-    yield toy
+    return toy
 
 
 def phase_length(leader: ScriptedLeader, stage: ToyStage, clock: ToyTime, *, follow: bool = True) -> tuple[int, dict]:
