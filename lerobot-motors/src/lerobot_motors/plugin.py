@@ -77,3 +77,8 @@ def lr_commands() -> list[Command]:
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
+
+
+@hookimpl
+def lr_info() -> list[str]:
+    return ["lerobot_motors.devices:found"]

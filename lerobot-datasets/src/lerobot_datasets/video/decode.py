@@ -144,6 +144,12 @@ def _torchcodec() -> Any:
     return decoders
 
 
+def torchcodec_problem() -> str:
+    """Why torchcodec does not load here, or an empty string."""
+    found = _torchcodec()
+    return found if isinstance(found, str) else ""
+
+
 def choose(backend: str | None) -> str:
     """Name of the decoder to use: the one asked for, else torchcodec where it loads, else pyav.
 
@@ -151,14 +157,13 @@ def choose(backend: str | None) -> str:
         DataError: an unknown name, or torchcodec asked for where it does not load.
     """
     if backend is None:
-        problem = _torchcodec()
-        if isinstance(problem, str):
+        if problem := torchcodec_problem():
             logger.info("videos are decoded by pyav; torchcodec does not load: %s", problem)
             return "pyav"
         return "torchcodec"
     if backend not in _DECODERS:
         raise DataError(f"video_backend is torchcodec or pyav, got '{backend}'")
-    if backend == "torchcodec" and isinstance(problem := _torchcodec(), str):
+    if backend == "torchcodec" and (problem := torchcodec_problem()):
         raise DataError(f"video_backend 'torchcodec' does not load: {problem}", hint=_INSTALL)
     return backend
 

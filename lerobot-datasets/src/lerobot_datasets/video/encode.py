@@ -14,8 +14,10 @@ import numpy as np
 from lerobot_core.errors import DataError
 from lerobot_datasets.config import EncoderConfig
 
+#: Encoders that need no hardware.
+SOFTWARE = ("libsvtav1", "h264", "hevc")
 #: Hardware encoders in the order `auto` tries them.
-_HARDWARE = ("h264_videotoolbox", "hevc_videotoolbox", "h264_nvenc", "hevc_nvenc", "h264_vaapi", "h264_qsv")
+HARDWARE = ("h264_videotoolbox", "hevc_videotoolbox", "h264_nvenc", "hevc_nvenc", "h264_vaapi", "h264_qsv")
 
 
 @cache
@@ -26,7 +28,7 @@ def encoder_name(vcodec: str) -> str:
         DataError: FFmpeg here has no such encoder.
     """
     if vcodec == "auto":
-        return next((name for name in _HARDWARE if _opens(name)), "libsvtav1")
+        return next((name for name in HARDWARE if opens(name)), "libsvtav1")
     name = "libsvtav1" if vcodec == "av1" else vcodec
     try:
         av.Codec(name, "w")
@@ -35,7 +37,7 @@ def encoder_name(vcodec: str) -> str:
     return name
 
 
-def _opens(name: str) -> bool:
+def opens(name: str) -> bool:
     """Whether a registered encoder finds its hardware."""
     try:
         context = av.CodecContext.create(name, "w")
