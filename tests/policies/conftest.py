@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,18 +15,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 MASK = (1 << 64) - 1
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _few_threads() -> None:
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def fixtures() -> Path:
-    root = Path(__file__).parents[2]
-    places = [os.environ.get("LR_FIXTURES", ""), root.parent / "shared/fixtures", root.parents[1] / "shared/fixtures"]
-    return next(Path(place) for place in (*places, root / "tests/data") if place and Path(place).is_dir())
 
 
 def generated(key: str, shape: tuple[int, ...]) -> torch.Tensor:

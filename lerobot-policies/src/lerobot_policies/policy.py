@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 import attrs
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from lerobot_core import artifacts
@@ -28,10 +28,14 @@ from lerobot_policies.config import PolicyConfig, to_json
 from lerobot_policies.processors.defaults import POST, PRE, make_pre_post_processors
 from lerobot_policies.processors.normalize import Stats
 from lerobot_policies.processors.pipeline import Pipeline
+from lerobot_policies.tensors import read_tensors
 
 logger = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+#: names of the action's elements; a file of its own because readers of the others refuse keys they do not know
+NAMES = "action_names.json"
 
 
 @attrs.define
@@ -241,6 +245,8 @@ class Policy(nn.Module):
         (folder / CONFIG).write_text(json.dumps(to_json(self.config), indent=4))
         state = {key: value.detach().cpu().contiguous() for key, value in self.state_dict().items()}
         save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+        if self.action_names is not None:
+            (folder / NAMES).write_text(json.dumps(list(self.action_names)))
         self.preprocessor.save(folder)
         self.postprocessor.save(folder)
 
@@ -269,6 +275,8 @@ class Policy(nn.Module):
         config = attrs.evolve(config, device=stored_device(config.device))
         policy = cls(config, dataset_stats, pretrained_parts=False)
         policy._load_weights(folder / WEIGHTS)
+        if (folder / NAMES).is_file():
+            policy.action_names = json.loads((folder / NAMES).read_text())
         if dataset_stats is None:
             device = {"device_processor": {"device": policy.config.device}}
             policy.preprocessor = Pipeline.load(folder, PRE, device)
@@ -276,9 +284,7 @@ class Policy(nn.Module):
         return policy.eval()
 
     def _load_weights(self, file: Path) -> None:
-        if not file.is_file():
-            raise CheckpointError(f"weights '{file}' do not exist", path=file, hint="is this a policy's folder?")
-        found, wanted = load_file(file), self.state_dict()
+        found, wanted = read_tensors(file), self.state_dict()
         problems = {
             "missing": [key for key in wanted if key not in found],
             "unexpected": [key for key in found if key not in wanted],

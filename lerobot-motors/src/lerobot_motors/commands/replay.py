@@ -18,7 +18,7 @@ from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, Robot
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
+from lerobot_motors.priority import real_time
 
 
 @attrs.frozen(kw_only=True)

@@ -12,7 +12,7 @@ from lerobot_core.loop import TeleoperatorSource, connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Robot, Teleoperator
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
+from lerobot_motors.priority import real_time
 
 
 @attrs.frozen(kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import nn
 
 from lerobot_core import artifacts
 from lerobot_core.errors import CheckpointError, did_you_mean
+from lerobot_policies.tensors import read_tensors
 
 #: torchvision's name → Hub repository with the same tensors under the same names
 PUBLISHED = {
@@ -39,11 +39,9 @@ def load_backbone(backbone: nn.Module, name: str, weights: str) -> None:
     file = Path(weights).expanduser()
     if file.suffix != ".safetensors":
         file = _published(name, weights)
-    elif not file.is_file():
-        raise CheckpointError(f"backbone weights '{file}' do not exist", path=file, hint=_HINT)
     found = {
         key: value
-        for key, value in load_file(file).items()
+        for key, value in read_tensors(file).items()
         if not key.startswith("fc.") and not key.endswith("num_batches_tracked")
     }
     wanted = backbone.state_dict()

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import attrs
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from lerobot_core.errors import CheckpointError, PluginError, did_you_mean
 from lerobot_core.registry import registry, resolve
 from lerobot_core.roles import ProcessorStep
 from lerobot_policies.processors.steps import Batch
+from lerobot_policies.tensors import read_tensors
 
 #: registry name → class; others come from plugins, as processor steps of that name
 STEPS = {
@@ -146,8 +147,6 @@ def _step_class(name: str) -> Any:
 
 def _read_state(folder: Path, name: str) -> dict[str, Any]:
     file = folder / name
-    if Path(name).name != name or not file.is_file():
-        raise CheckpointError(
-            f"processor state '{file}' is missing", path=file, hint="copy the whole checkpoint folder"
-        )
-    return load_file(file)
+    if Path(name).name != name:
+        raise CheckpointError(f"processor state '{name}' is outside of '{folder}'", path=file)
+    return read_tensors(file)
