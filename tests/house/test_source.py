@@ -15,7 +15,7 @@ from house.source import Module, called, functions, imports, modules
 SIBLINGS = {f"lerobot_{name}" for name in source.PACKAGES} - {"lerobot_core"}
 TORCH = ("torch", "torchcodec")
 MAY_IMPORT_TORCH = re.compile(
-    r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|sampler|transforms|video\.decode)$|lerobot_core\.testing\.(policies|datasets)$"
+    r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|sampler|transforms|video\.decode)$|lerobot_core\.testing\.(policies|datasets|memory)$"
 )
 LONGEST_FUNCTION, LONGEST_MODULE, CORE_LINES = 70, 600, 3500
 

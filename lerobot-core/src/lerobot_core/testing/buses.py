@@ -152,6 +152,7 @@ class MotorBusSuite(Suite):
             connected.read(self.shared, missing)
         assert time.monotonic() - started < 2 * self.silent_seconds
         assert set(connected.sync_read(self.shared, others)) == set(others)
+        connected.disconnect(disable_torque=False)
 
     def test_a_spoilt_reply_is_noticed_and_got_over(self, connected: Any) -> None:
         """Wires pick up noise. Fix: check the sum, drop what does not parse, and begin anew at the next header."""

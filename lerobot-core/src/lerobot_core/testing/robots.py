@@ -238,14 +238,14 @@ class RobotSuite(_Device):
             assert low <= sent[key] <= high, f"'{key}' was sent to {sent[key]}, allowed is {low} to {high}"
 
     def test_it_stops_as_declared(self, robot: Any) -> None:
-        """An arm left powered heats its motors; one released too early falls. Fix: end in the config's `on_stop`."""
+        """An arm left powered heats its motors; one released too early falls. Fix: end in the declared `on_stop`."""
         robot.connect(calibrate=False)
         robot.send_action(self.goal(robot))
         powered = self.torque(robot)
         needs(powered is not None, "torque()")
         assert powered, "no motor is powered while it moves"
         robot.disconnect()
-        on_stop = getattr(getattr(robot, "config", None), "on_stop", "release")
+        on_stop = getattr(robot, "on_stop", getattr(getattr(robot, "config", None), "on_stop", "release"))
         assert self.torque(robot) is (on_stop != "release")
 
     def test_disconnect_tries_every_device(self, robot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
