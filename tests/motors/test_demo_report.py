@@ -21,7 +21,7 @@ from lerobot_motors.demo.plan import DemoConfig, Plan, checkpoint
 from lerobot_motors.demo.processes import StepFailed
 
 pytest.importorskip("matplotlib")
-from lerobot_motors.demo import report  # noqa: E402
+from lerobot_motors.demo import report
 
 
 def a_run(success: bool, number: int = 0) -> Run:
@@ -132,7 +132,7 @@ def test_loops_of_several_episodes_are_one_row() -> None:
 
 def test_a_command_that_fails_says_where_to_look(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "x.log"
-    with processes.started(["recrod"], log) as process, pytest.raises(StepFailed, match="status 1.*recrod") as failure:
+    with processes.started(["recrod"], log) as process, pytest.raises(StepFailed, match=r"status 1.*recrod") as failure:
         process.wait()
     assert str(log) in failure.value.hint
     with processes.started(["recrod"], log) as process, pytest.raises(StepFailed, match="did not get ready"):
