@@ -24,7 +24,6 @@ from lerobot_core.registry import Choice
 from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
 from lerobot_motors.commands import console
 from lerobot_motors.keyboard import Key, Keyboard
-from lerobot_motors.priority import real_time
 
 
 @attrs.frozen(kw_only=True)
@@ -175,16 +174,15 @@ class Recording:
             progress.refresh()
 
         try:
-            with real_time():
-                return run_loop(
-                    self._robot,
-                    self._source,
-                    fps=fps,
-                    sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
-                    guard=self._guard,
-                    duration=seconds,
-                    stop=wishes,
-                )
+            return run_loop(
+                self._robot,
+                self._source,
+                fps=fps,
+                sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                guard=self._guard,
+                duration=seconds,
+                stop=wishes,
+            )
         finally:
             progress.remove_task(task)
 
