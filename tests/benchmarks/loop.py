@@ -15,6 +15,9 @@ class Nothing:
 
     name = "nothing"
 
+    def __init__(self) -> None:
+        self.action_features: dict[str, type] = {}
+
     def get_observation(self) -> dict[str, float]:
         return {}
 

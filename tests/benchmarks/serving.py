@@ -67,7 +67,7 @@ def main() -> None:
         client.connect()
         try:
             run_loop(robot, client, fps=30, duration=seconds)
-            health = client.health
+            health = client.health()
         finally:
             client.disconnect()
     copy = copy_ms(robot.get_observation())

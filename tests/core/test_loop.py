@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lerobot_core import features, loop
+from lerobot_core import features
 from lerobot_core.guard import Guard
 from lerobot_core.loop import DatasetSink, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.testing.clocks import FakeClock
@@ -178,10 +178,25 @@ def test_frames_have_what_was_seen_and_what_was_sent() -> None:
     assert writer.frames[0][1:] == ("pick", {"a.pos": 1})
 
 
-def test_hold_still_sends_what_keeps_it_there(clock: FakeClock) -> None:
-    arm = Arm(clock)
-    loop.hold_still(arm, {"a.pos": 4.0}, {"a.pos": 3.0})
-    assert arm.at == 4.0
+def test_an_idle_turn_stops_what_would_keep_moving(clock: FakeClock) -> None:
+    sent: list[dict[str, float]] = []
+
+    class Rover(Arm):
+        def send_action(self, action: dict[str, float]) -> dict[str, float]:
+            sent.append(dict(action))
+            return action
+
+    class Once:
+        def __init__(self) -> None:
+            self.left = [{"a.pos": 3.0, "wheel.vel": 2.0}]
+
+        def act(self, observation: dict[str, float]) -> tuple[dict[str, float] | None, dict[str, Any]]:
+            return (self.left.pop() if self.left else None), {}
+
+    rover = Rover(clock)
+    rover.action_features = {"a.pos": float, "wheel.vel": float}
+    run_loop(rover, Once(), fps=10, duration=0.2, clock=clock)
+    assert sent == [{"a.pos": 3.0, "wheel.vel": 2.0}, {"a.pos": 3.0, "wheel.vel": 0.0}]
 
 
 # --- devices ----------------------------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ from typing import Any
 import attrs
 import numpy as np
 
-from lerobot_core import features, guard
+from lerobot_core import features
 from lerobot_core.clock import Clock, MonotonicClock, Rate
 from lerobot_core.features import Feature
+from lerobot_core.guard import hold, is_position
 from lerobot_core.priority import real_time
 from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
 
@@ -87,10 +88,15 @@ def run_loop(
     stop: Callable[[], bool] | None = None,
     clock: Clock | None = None,
 ) -> LoopHealth:
-    """Run until `duration` [s] has passed or `stop()` says so, whichever comes first."""
+    """Run until `duration` [s] has passed or `stop()` says so, whichever comes first.
+
+    A turn without an action is idle: a robot driven by positions is where it was last sent and hears nothing, anything that
+    would keep moving (velocities, efforts) is sent to zero.
+    """
     clock = clock or MonotonicClock()
     starts = array("q")
-    idle = 0
+    idle, sent = 0, None
+    keeps_moving = not all(map(is_position, robot.action_features))
     ticks = None if duration is None else round(duration * fps)
     with _undisturbed():
         rate = Rate(fps, clock)
@@ -101,10 +107,12 @@ def run_loop(
             action, info = source.act(observation)
             if action is None:
                 idle += 1
+                if keeps_moving:
+                    robot.send_action(hold(sent, observation, robot.action_features))
             else:
                 for step in action_steps:
                     action = step(action)
-                action = robot.send_action(guard(action, observation) if guard is not None else action)
+                action = sent = robot.send_action(guard(action, observation) if guard is not None else action)
             index = len(starts) - 1
             tick = Tick(index=index, time=now, observation=observation, action=action, info=info, stamps=stamps)
             for sink in sinks:
@@ -188,11 +196,6 @@ class DatasetSink:
 
     def add_sample(self, key: str, value: Any, stamp: int) -> None:
         """Samples between ticks have no place on the fps grid; only the newest, in the tick, is recorded."""
-
-
-def hold_still(robot: Robot, last: Action | None, observation: Observation) -> None:
-    """Send the action that keeps the robot where it is."""
-    robot.send_action(guard.hold(last, observation, robot.action_features))
 
 
 @contextmanager
