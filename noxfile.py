@@ -20,6 +20,7 @@ ALL = (
     "./lerobot-policies",
     "./lerobot-serve",
 )
+PRODUCED = "outputs/for-the-incumbent"
 ROBOT_SIDE = ("./lerobot-core", "./lerobot-motors", "./lerobot-datasets", "./lerobot-serve")
 
 
@@ -75,13 +76,19 @@ def benchmarks(session: nox.Session) -> None:
         session.run("python", f"tests/benchmarks/{script}.py")
 
 
-@nox.session(python="3.12")
+@nox.session
+def produce(session: nox.Session) -> None:
+    """Checkpoints and a dataset of ours for the session `incumbent`."""
+    install(session, *ALL)
+    session.run("python", "tests/incumbent/produce.py", PRODUCED)
+
+
+@nox.session(python="3.12", requires=["produce"])
 def incumbent(session: nox.Session) -> None:
     """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
     session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
-    session.install("attrs", "click", "pluggy", "pyyaml", "rich", "einops", "pynng", "pyserial", "feetech-servo-sdk")
-    session.install("--no-deps", *(path.partition("[")[0] for path in ALL))
-    session.run("python", "-m", "pytest", "tests/incumbent", "-c", "tests/incumbent/pytest.ini", *session.posargs)
+    ini = ("-c", "tests/incumbent/pytest.ini", "--confcutdir=tests/incumbent")
+    session.run("python", "-m", "pytest", *ini, "tests/incumbent", env={"LR_PRODUCED": PRODUCED})
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -17,9 +18,9 @@ from lerobot_core.testing.fixtures import PrivateHost
 ARM = Component("arm", "core.parts:ArmConfig", "core.parts:Part", "An arm")
 
 
-def entry(name: str, load, distribution: str = "some-dist") -> tuple[SimpleNamespace, SimpleNamespace]:
-    """An entry point as importlib.metadata would give it."""
-    return SimpleNamespace(name=name, load=load), SimpleNamespace(name=distribution, version="1.2")
+def entry(name: str, load, distribution: str = "some-dist") -> SimpleNamespace:
+    """An entry point whose loading does what a test wants."""
+    return SimpleNamespace(name=name, load=load, distribution=distribution, version="1.2")
 
 
 def module(**attributes: object) -> ModuleType:
@@ -44,7 +45,7 @@ def discovered(monkeypatch: pytest.MonkeyPatch):
     """A function that makes a host discover the given entry points and nothing else."""
 
     def discover(*entries) -> Host:
-        monkeypatch.setattr(plugins, "_entry_points", lambda: iter(entries))
+        monkeypatch.setattr(plugins, "entry_points", lambda: entries)
         host = Host()
         former = plugins.use(host)
         request.append(former)
@@ -182,6 +183,47 @@ def test_two_commands_of_a_name_are_refused_with_both_distributions(host: Privat
     assert group.list_commands(None) == ["work"]
     with pytest.raises(PluginError, match=r"'work'.*'dist-one' and 'dist-two'"):
         group.get_command(None, "work")
+
+
+def test_entry_points_are_those_the_standard_library_finds() -> None:
+    found = {(entry.distribution, entry.name, entry.target, entry.version) for entry in plugins.entry_points()}
+    wanted = {
+        (dist.name, entry.name, entry.value, dist.version)
+        for dist in metadata.distributions()
+        for entry in dist.entry_points
+        if entry.group == "lerobot"
+    }
+    assert found == wanted
+    assert found
+
+
+def test_entry_points_in_any_spelling(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, name, version in (
+        (first, "a.dist-info", "1"),
+        (second, "a.dist-info", "2"),
+        (second, "b.egg-info", "3"),
+    ):
+        (folder / name).mkdir(parents=True)
+        head = f"Metadata-Version: 2.1\nName: {name[0]}\nVersion: {version}\n\nName: of the long description\n"
+        (folder / name / ("METADATA" if name.endswith("dist-info") else "PKG-INFO")).write_text(head)
+        (folder / name / "entry_points.txt").write_text(
+            f"[console_scripts]\nlerobot = x:y\n\n[lerobot]\n# a comment\n{name[0]}=mod.plugin\n two = mod:part.x\n[other]\nz = z\n"
+        )
+    found = plugins.entry_points([str(tmp_path / "not there"), str(first), str(second), str(first)])
+    assert [(entry.distribution, entry.version, entry.name, entry.target) for entry in found] == [
+        ("a", "1", "a", "mod.plugin"),
+        ("b", "3", "b", "mod.plugin"),
+        ("a", "1", "two", "mod:part.x"),
+        ("b", "3", "two", "mod:part.x"),
+    ]
+
+
+def test_an_entry_point_loads_a_module_or_a_part_of_it() -> None:
+    import json
+
+    assert plugins.EntryPoint("j", "json", "d", "1").load() is json
+    assert plugins.EntryPoint("j", "json:JSONDecoder.decode", "d", "1").load() is json.JSONDecoder.decode
 
 
 @pytest.mark.parametrize(

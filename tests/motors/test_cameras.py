@@ -14,7 +14,7 @@ from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
 from lerobot_core.roles import Camera
 from lerobot_motors.cameras.configs import OpencvConfig, PatternConfig
 from lerobot_motors.cameras.pattern import PatternCamera, decode, draw
-from lerobot_motors.cameras.stream import FrameStream
+from lerobot_motors.cameras.stream import FrameStream, newest
 
 cv2 = pytest.importorskip("cv2")
 WIDTH, HEIGHT, FPS, FRAMES = 160, 96, 50, 20
@@ -79,6 +79,15 @@ def test_the_pattern_camera_skips_what_nobody_asked_for():
     camera.async_read()
     with pytest.raises(DeviceTimeout, match=r"no new picture within 0\.01 ms"):
         camera.async_read(timeout_ms=0.01)
+    camera.disconnect()
+
+
+def test_the_newest_picture_is_not_waited_for():
+    camera = PatternCamera(PatternConfig(fps=2, width=64, height=48))
+    camera.connect()
+    began = time.monotonic()
+    assert decode(newest(camera)) == decode(newest(camera)) == 0
+    assert time.monotonic() - began < 0.2
     camera.disconnect()
 
 

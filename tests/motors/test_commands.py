@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lerobot_core import plugins
 from lerobot_core.cli.program import lr
 from lerobot_core.components import hookimpl
 from lerobot_core.errors import ConfigError, DataError, DeviceError, FeatureError
@@ -32,21 +31,7 @@ SHORT = (
 
 
 @pytest.fixture
-def toys(monkeypatch, tmp_path):
-    """The toys, and what lerobot-motors offers, in a plugin host of their own."""
-    import lerobot_motors.plugin
-
-    host = plugins.Host()
-    host._load("motors", "lerobot-motors", "0", lambda: lerobot_motors.plugin)
-    host.add_file(TOYS)
-    former = plugins.use(host)
-    monkeypatch.chdir(tmp_path)
-    yield host
-    plugins.use(former)
-
-
-@pytest.fixture
-def arms(toys, monkeypatch):
+def arms(commands, monkeypatch):
     """Every toy arm made, to see what was sent to it."""
     made, module = [], sys.modules["toys"]
     monkeypatch.setattr(module, "Arm", lambda config, kind=module.Arm: made.append(kind(config)) or made[-1])
@@ -68,7 +53,7 @@ def episode(number: int, root: Path | str = "set") -> dict:
         return dict(stored)
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_teleoperate_reports_loop_and_devices(capsys):
     run("teleoperate", *ROBOT, *TELEOP, "--fps=100", "--teleop_time_s=0.3", "--output_file=out/report.json")
     report = json.loads(Path("out/report.json").read_text())
@@ -79,12 +64,13 @@ def test_teleoperate_reports_loop_and_devices(capsys):
     assert "robot: reads 30, errors 0" in out
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_record_writes_actions_as_sent_and_names_of_the_robot():
     report = record("--robot.limit=5", "--ramp_speed=1e6")
     assert [entry["episode"] for entry in report["episodes"]] == [0, 1]
     assert [entry["ticks"] for entry in report["episodes"]] == [20, 20]
-    assert report["dropped"] == 0
+    assert [entry["dropped"] for entry in report["episodes"]] == [1, 2]
+    assert report["dropped"] == 3
     first = episode(0)
     assert first["action"][:, 0].tolist() == [1, 2, 3, 4, *[5] * 16], "the arm's limit, not the leader's wish"
     assert first["observation.state"][1:].tolist() == first["action"][:-1].tolist()
@@ -96,7 +82,7 @@ def test_record_writes_actions_as_sent_and_names_of_the_robot():
     assert Path("set/final").exists()
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_the_reset_moves_the_arm_but_is_not_recorded():
     record("--ramp_speed=1e6", "--robot.limit=1e6")
     assert episode(0)["action"][:, 0].tolist() == list(range(1, 21))
@@ -112,7 +98,7 @@ def test_the_first_actions_of_every_phase_are_ramped(arms):
     )
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_events_of_the_teleoperator_end_and_discard():
     # tick 5 ends the first episode; the reset ends by time at 15; tick 20 discards the second, which is recorded again
     report = record("--teleop.events={5: terminate_episode, 20: rerecord_episode}", "--ramp_speed=1e6")
@@ -123,7 +109,7 @@ def test_events_of_the_teleoperator_end_and_discard():
     assert sorted(path.name for path in Path("set").iterdir()) == ["0.npz", "1.npz", "final", "info.json"]
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_an_episode_can_be_discarded_while_the_scene_is_reset():
     report = record("--teleop.events={25: rerecord_episode}", "--ramp_speed=1e6", "--robot.limit=1e6")
     assert report["discarded"] == 1
@@ -131,7 +117,7 @@ def test_an_episode_can_be_discarded_while_the_scene_is_reset():
     assert len(report["episodes"]) == 2
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_a_device_that_fails_keeps_the_episodes_before():
     with pytest.raises(DeviceError, match="a servo is missing"):
         record("--robot.fail_at=45")
@@ -139,14 +125,15 @@ def test_a_device_that_fails_keeps_the_episodes_before():
     assert sorted(path.name for path in Path("set").iterdir()) == ["0.npz", "final", "info.json"]
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_a_device_that_fails_during_the_reset_keeps_the_episode():
     with pytest.raises(DeviceError, match="a servo is missing"):
         record("--robot.fail_at=25")
     assert Path("set/0.npz").exists()
 
 
-def test_observers_hear_of_every_episode(toys):
+@pytest.mark.usefixtures("commands")
+def test_observers_hear_of_every_episode(host):
     heard = []
 
     class Observer:
@@ -154,12 +141,12 @@ def test_observers_hear_of_every_episode(toys):
         def lr_episode_saved(self, episode, dataset):
             heard.append((episode, dataset["repo_id"], Path(dataset["root"]).name))
 
-    toys.manager.register(Observer())
+    host.manager.register(Observer())
     record()
     assert heard == [(0, "me/set", "set"), (1, "me/set", "set")]
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_a_new_name_is_stamped_and_resume_adds():
     report = record("--dataset.num_episodes=1", root="")
     name, _, stamp = report["repo_id"].partition("_")
@@ -191,7 +178,7 @@ def test_replay_sends_what_was_recorded(arms):
     assert approach[-1] == recorded[0]
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize(
     ("args", "error", "message"),
     [
@@ -216,7 +203,7 @@ def test_what_cannot_be_right_is_said_before_anything_moves(args, error, message
     assert message in caught.value.message
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_names_of_policy_recordings_and_uploads_are_refused():
     with pytest.raises(ConfigError, match="eval_"):
         run("record", *ROBOT, *TELEOP, "--dataset.type=toy_store", "--dataset.repo_id=me/eval_set", *SHORT)
@@ -225,14 +212,15 @@ def test_names_of_policy_recordings_and_uploads_are_refused():
     assert not Path("set").exists()
 
 
-def test_without_a_dataset_format_record_names_what_to_install(toys):
-    toys.statuses = [status for status in toys.statuses if status.name == "motors"]
+@pytest.mark.usefixtures("commands")
+def test_without_a_dataset_format_record_names_what_to_install(host):
+    host.statuses = [status for status in host.statuses if status.name == "motors"]
     with pytest.raises(ConfigError) as caught:
         run("record", "--dataset.repo_id=me/set", "--dataset.single_task=wave")
     assert "pip install lerobot-datasets" in caught.value.hint
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_a_leader_that_lacks_a_joint_is_refused_before_connecting(monkeypatch):
     toys_module = sys.modules["toys"]
     monkeypatch.setattr(toys_module, "JOINTS", ("base.pos", "grip.pos", "wrist.pos"))
@@ -243,7 +231,7 @@ def test_a_leader_that_lacks_a_joint_is_refused_before_connecting(monkeypatch):
         run("teleoperate", *ROBOT, *TELEOP)
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize("device", [ROBOT, TELEOP])
 def test_calibrate_takes_one_device(device, capsys):
     run("calibrate", *device)
@@ -340,7 +328,7 @@ def test_a_teleoperation_ends_with_its_figures_on_ctrl_c(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["ticks"] > 10
 
 
-@pytest.mark.usefixtures("toys")
+@pytest.mark.usefixtures("commands")
 def test_help_names_keys_and_the_default_of_uploads(capsys):
     run("record", "--help")
     text = " ".join(capsys.readouterr().out.split())

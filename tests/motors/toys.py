@@ -132,10 +132,13 @@ class Store:
 
 
 class Writer:
+    """It claims to have dropped n pictures of the n-th episode."""
+
     def __init__(self, root, wanted, fps, robot_type):
         root.mkdir(parents=True, exist_ok=True)
         self.root, self.features = root, wanted
         self.num_episodes = len(list(root.glob("*.npz")))
+        self.dropped = {"top": 0}
         self.frames: list[dict] = []
         info = {key: features.to_info(feature) for key, feature in wanted.items()}
         (root / "info.json").write_text(json.dumps({"fps": fps, "robot_type": robot_type, "features": info}))
@@ -149,6 +152,7 @@ class Writer:
         np.savez(self.root / f"{self.num_episodes}.npz", **columns)
         self.discard()
         self.num_episodes += 1
+        self.dropped["top"] += self.num_episodes
         return self.num_episodes - 1
 
     def discard(self):

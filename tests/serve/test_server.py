@@ -50,16 +50,18 @@ class WanderState:
 class Wander(Hold):
     """A policy whose chunks depend on its session's history, seed and task."""
 
-    def __init__(self, config=None, delay_s=0.0):
-        super().__init__(config or HoldConfig(chunk_size=4))
+    def __init__(self):
+        super().__init__(HoldConfig(chunk_size=4))
         self.batches = []
-        self.delay_s = delay_s
+        self.started, self.gate = threading.Event(), threading.Event()
+        self.gate.set()
 
     def session(self, seed=0):
         return WanderState(np.random.default_rng(seed))
 
     def infer(self, sessions, observations, executed_steps):
-        time.sleep(self.delay_s)
+        self.started.set()
+        assert self.gate.wait(10)
         self.batches.append(len(sessions))
         out = []
         for session, observation, step in zip(sessions, observations, executed_steps, strict=True):
@@ -89,6 +91,19 @@ def observe(session="s", step=0, value=1.0, task=""):
     return messages.Observe(
         session=session, step=step, task=task, observation={"observation.state": np.full(6, value, np.float32)}
     )
+
+
+def closed(policy):
+    """The same policy, busy with its first inference until the gate is opened."""
+    policy.gate.clear()
+    return policy
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def client_of(address, robot, **options):
@@ -142,14 +157,16 @@ def test_two_clients_interleaved_equal_two_separate_runs(address, tmp_path, ask)
 
 
 def test_clients_that_wait_together_share_an_inference(address, ask):
-    policy = Wander(delay_s=0.2)
+    policy = closed(Wander())
     with PolicyServer(policy, address) as server:
         asks = {name: ask(server, name) for name in "abcd"}
         threads = [threading.Thread(target=one, args=(observe(name),)) for name, one in asks.items()]
         threads[0].start()
-        time.sleep(0.1)
+        policy.started.wait()
         for thread in threads[1:]:
             thread.start()
+        until(lambda: len(server._batcher._waiting) == 3)
+        policy.gate.set()
         for thread in threads:
             thread.join()
     assert policy.batches == [1, 3]
@@ -168,7 +185,7 @@ def test_reset_is_of_one_session_only(address, ask):
 
 
 def test_the_newest_observation_of_a_session_wins(address, ask):
-    policy = Wander(delay_s=0.2)
+    policy = closed(Wander())
     with PolicyServer(policy, address) as server:
         busy, older, newer = ask(server, "x"), ask(server, "s"), ask(server, "s")
         refusals = []
@@ -180,9 +197,11 @@ def test_the_newest_observation_of_a_session_wins(address, ask):
                 refusals.append(refusal.code)
 
         threads = [threading.Thread(target=busy, args=(observe("x"),)), threading.Thread(target=outdated)]
-        for thread in threads:
-            thread.start()
-            time.sleep(0.05)
+        threads[0].start()
+        policy.started.wait()
+        threads[1].start()
+        until(lambda: server._batcher._waiting)
+        threading.Thread(target=lambda: (until(lambda: refusals), policy.gate.set())).start()
         assert newer(observe("s", step=9)).observed == 9
         for thread in threads:
             thread.join()
@@ -293,6 +312,30 @@ def test_a_policy_that_fails_is_its_clients_error_and_the_server_stays(ask, capl
     assert "the policy failed" in caplog.text
 
 
+def test_a_server_closes_at_once_though_the_policy_is_busy(ask):
+    policy = closed(Wander())
+    server = PolicyServer(policy, "tcp://127.0.0.1:0")
+    server.start()
+    one, refusals = ask(server), []
+
+    def wait():
+        try:
+            one(observe())
+        except messages.Refused as refusal:
+            refusals.append(str(refusal))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    policy.started.wait()
+    began = time.monotonic()
+    server.close()
+    assert time.monotonic() - began < 1.5
+    thread.join()
+    assert refusals == ["the server is stopping"]
+    policy.gate.set()
+    server._batcher._thread.join()
+
+
 def test_an_address_others_can_reach_wants_a_token():
     with pytest.raises(WireError, match="no token protects it"):
         PolicyServer(Hold(HoldConfig()), "tcp://0.0.0.0:0")
@@ -360,6 +403,29 @@ def test_reset_begins_at_step_zero_with_an_empty_queue():
             assert action is None
             assert info["step"] == 0
             assert client.health()["executed"] == 0
+
+
+@pytest.mark.parametrize(("threshold", "steps_per_chunk"), [(0.5, 4), (0.0, 9)])
+def test_a_chunk_is_asked_for_when_the_queue_is_down_to_the_threshold(threshold, steps_per_chunk):
+    robot = Toy(ToyConfig())
+    with PolicyServer(Hold(HoldConfig(chunk_size=10)), "tcp://127.0.0.1:0") as server:
+        client = client_of(server.address, robot, chunk_size_threshold=threshold)
+        with connected(client, robot):
+            run_loop(robot, client, fps=100, duration=0.6)
+            figures = client.health()
+    assert 1 < figures["chunks"] <= figures["executed"] / steps_per_chunk + 2
+
+
+def test_an_observation_from_before_a_reset_leads_to_nothing():
+    robot = Toy(ToyConfig())
+    with PolicyServer(Hold(HoldConfig()), "tcp://127.0.0.1:0") as server:
+        client = client_of(server.address, robot)
+        with connected(client, robot):
+            late = (client._episode, client._observe(robot.get_observation(), 17))
+            client.reset()
+            client._jobs.put(late)
+            run_loop(robot, client, fps=100, duration=0.2)
+            assert client.health()["chunks"] == 1
 
 
 def test_a_server_that_dies_ends_the_run_and_the_robot_is_left_safely():

@@ -107,6 +107,8 @@ def _described(*entries) -> bytes:
         _raw(_described(["x", "<f4", [2]]), bytes(8)),
         _raw(_described(["x", ["float32"], [2]]), bytes(8)),
         _raw(_described(["x", "float32", [2**31, 2**31]]), bytes(8)),
+        _raw(_described(["x", "float32", [3]]), bytes(8)),
+        _raw(_described(["x", "float64", [2**20, 2**20]]), bytes(8)),
         _raw(_described(["x", "float32", [-2]]), bytes(8)),
         _raw(_described(["x", "float32", [True, 2]]), bytes(8)),
         _raw(_described(["x", "float32", [2.0]]), bytes(8)),

@@ -20,6 +20,7 @@ import numpy as np
 from lerobot_core import features, guard
 from lerobot_core.clock import Clock, MonotonicClock, Rate
 from lerobot_core.features import Feature
+from lerobot_core.priority import real_time
 from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
 
 STAMPS = "stamps"
@@ -86,18 +87,13 @@ def run_loop(
     stop: Callable[[], bool] | None = None,
     clock: Clock | None = None,
 ) -> LoopHealth:
-    """Run until `duration` [s] has passed or `stop()` says so, whichever comes first.
-
-    The garbage collector is kept from walking what exists already while the loop runs: a full collection costs tens of ms.
-    """
+    """Run until `duration` [s] has passed or `stop()` says so, whichever comes first."""
     clock = clock or MonotonicClock()
     starts = array("q")
     idle = 0
     ticks = None if duration is None else round(duration * fps)
-    gc.collect()
-    gc.freeze()
-    rate = Rate(fps, clock)
-    try:
+    with _undisturbed():
+        rate = Rate(fps, clock)
         while len(starts) != ticks and not (stop is not None and stop()):
             now = clock.now()
             starts.append(now)
@@ -109,15 +105,24 @@ def run_loop(
                 for step in action_steps:
                     action = step(action)
                 action = robot.send_action(guard(action, observation) if guard is not None else action)
-            tick = Tick(
-                index=len(starts) - 1, time=now, observation=observation, action=action, info=info, stamps=stamps
-            )
+            index = len(starts) - 1
+            tick = Tick(index=index, time=now, observation=observation, action=action, info=info, stamps=stamps)
             for sink in sinks:
                 sink.add(tick)
             rate.wait()
+    return _health(starts, fps, rate, idle, clock.now())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Real-time priority where granted, and no garbage collection over what exists already: a full one costs tens of ms."""
+    gc.collect()
+    gc.freeze()
+    try:
+        with real_time():
+            yield
     finally:
         gc.unfreeze()
-    return _health(starts, fps, rate, idle, clock.now())
 
 
 def _observe(robot: Robot, steps: Sequence[ProcessorStep], now: int) -> tuple[Observation, Mapping[str, int]]:

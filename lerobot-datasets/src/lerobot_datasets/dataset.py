@@ -298,10 +298,10 @@ class LeRobotDataset(torch.utils.data.Dataset):
         Raises:
             DataError: a key is missing, unknown, or holds the wrong dtype or shape.
         """
-        values = dict(frame)
+        writer, values = self.writer, dict(frame)
         if "task" not in values:
             raise DataError("the frame has no 'task'", hint="add the sentence that says what is done")
-        self.writer.add(values, task=values.pop("task"))
+        writer.add(values, task=values.pop("task"))
 
     def save_episode(self) -> int:
         """Commit the running episode; returns its index. It can be read at once."""

@@ -22,3 +22,8 @@ def lr_commands() -> list[Command]:
     return [
         Command("dataset info", "lerobot_datasets.commands.info:info", "Show what a dataset holds"),
     ]
+
+
+@hookimpl
+def lr_info() -> list[str]:
+    return ["lerobot_datasets.video.found:found"]

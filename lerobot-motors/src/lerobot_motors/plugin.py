@@ -19,6 +19,12 @@ def lr_teleoperators() -> list[Component]:
     folder = "lerobot_motors.teleoperators"
     config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
     return [
+        Component(
+            "scripted_leader",
+            "lerobot_motors.demo.leader:ScriptedLeaderConfig",
+            "lerobot_motors.demo.leader:ScriptedLeader",
+            "Does the demo's reaching task by itself; no hardware",
+        ),
         Component("so101_leader", config, build, "SO-101 arm, held by a person"),
         Component("so100_leader", config, build, "SO-100 arm, held by a person"),
     ]
@@ -51,6 +57,12 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.pattern:PatternCamera",
             "Pictures that show their own number; no hardware",
         ),
+        Component(
+            "emulated",
+            f"{configs}:EmulatedConfig",
+            f"{cameras}.emulated:EmulatedCamera",
+            "Pictures of an emulated arm and the demo's goal; no hardware",
+        ),
     ]
 
 
@@ -61,5 +73,12 @@ def lr_commands() -> list[Command]:
         Command("teleoperate", f"{commands}.teleoperate:teleoperate", "Drive a robot with a teleoperator"),
         Command("record", f"{commands}.record:record", "Record episodes of teleoperation as a dataset"),
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
+        Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
+
+
+@hookimpl
+def lr_info() -> list[str]:
+    return ["lerobot_motors.devices:found"]

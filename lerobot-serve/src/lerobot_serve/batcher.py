@@ -40,6 +40,7 @@ class Batcher:
         #: held while the policy or a session is touched
         self.lock = threading.Lock()
         self._waiting: dict[int, _Waiting] = {}
+        self._running: list[_Waiting] = []
         self._news = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="lr-infer", daemon=True)
@@ -52,7 +53,7 @@ class Batcher:
         )
         with self._news:
             if self._closed:
-                raise Refused("policy", "the server is stopping")
+                raise Refused("stopping", "the server is stopping")
             older = self._waiting.pop(id(session), None)
             self._waiting[id(session)] = waiting
             self._news.notify()
@@ -61,14 +62,15 @@ class Batcher:
         return waiting.answer
 
     def close(self) -> None:
-        """Refuse what waits; a running inference is waited for, but not for long."""
+        """Refuse what waits or runs; an inference that does not end soon is left to itself."""
         with self._news:
             self._closed = True
-            left, self._waiting = self._waiting, {}
+            left = [*self._waiting.values(), *self._running]
+            self._waiting, self._running = {}, []
             self._news.notify()
-        for waiting in left.values():
-            waiting.answer.set_exception(Refused("policy", "the server is stopping"))
-        self._thread.join(timeout=1.0)
+        for waiting in left:
+            waiting.answer.set_exception(Refused("stopping", "the server is stopping"))
+        self._thread.join(timeout=0.5)
 
     def _work(self) -> None:
         while True:
@@ -76,17 +78,21 @@ class Batcher:
                 self._news.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
-                batch, self._waiting = list(self._waiting.values()), {}
+                self._running, self._waiting = list(self._waiting.values()), {}
+                batch = self._running
             try:
-                answers = self._infer(batch)
+                answers: list[Chunk] | Exception = self._infer(batch)
             except Exception as failure:  # becomes the answer of every client in this batch
                 if not isinstance(failure, LeRobotError):
                     log.exception("the policy failed")
-                for waiting in batch:
-                    waiting.answer.set_exception(failure)
-                continue
-            for waiting, chunk in zip(batch, answers, strict=True):
-                waiting.answer.set_result(chunk)
+                answers = failure
+            with self._news:
+                done, self._running = self._running, []  # empty when the server closed meanwhile
+            for index, waiting in enumerate(done):
+                if isinstance(answers, Exception):
+                    waiting.answer.set_exception(answers)
+                else:
+                    waiting.answer.set_result(answers[index])
 
     def _infer(self, batch: list[_Waiting]) -> list[Chunk]:
         with self.lock:

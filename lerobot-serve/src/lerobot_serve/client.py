@@ -169,8 +169,9 @@ class PolicyClient:
         self._queue = ActionQueue(aggregator)
         self._lock = threading.Lock()  # queue, step, longest chunk
         self._wire = threading.Lock()  # the connection
-        self._jobs: SimpleQueue[bytes | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[int, bytes] | None] = SimpleQueue()
         self._busy = False
+        self._episode = 0
         self._step = 0
         self._longest = 0
         self._round_trips = array("d")
@@ -222,6 +223,7 @@ class PolicyClient:
             self._raise_failure()
             self._ask(messages.pack(Reset(session=self._session)))
             with self._lock:
+                self._episode += 1
                 self._queue.clear()
                 self._step = 0
                 self._round_trips = array("d")
@@ -244,7 +246,7 @@ class PolicyClient:
             wanted = not self._busy and queued <= self.options.chunk_size_threshold * self._longest
         if wanted:
             self._busy = True
-            self._jobs.put(self._observe(observation, step))
+            self._jobs.put((self._episode, self._observe(observation, step)))
         info = {"step": step, "queued": queued, "idle": vector is None}
         return None if vector is None else features.scatter(vector, self._welcome.action_names), info
 
@@ -273,10 +275,12 @@ class PolicyClient:
     # --- the other thread ---------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while (data := self._jobs.get()) is not None:
+        while (job := self._jobs.get()) is not None:
+            episode, data = job
             try:
                 with self._wire:
-                    self._exchange(data)
+                    if episode == self._episode:  # not an observation left over from before a reset
+                        self._exchange(data)
             except Exception as failure:  # raised in the loop's thread by the next act
                 self._failure = failure
                 return
@@ -303,15 +307,20 @@ class PolicyClient:
                 raise WireError(f"a chunk that cannot be executed: {failure}") from failure
 
     def _ask(self, data: bytes) -> Message:
-        """Ask; a server that was started anew is greeted again first."""
+        """Ask. A server that is stopping may be about to be started anew; one that was is greeted again first."""
         connection = self._present()
-        try:
-            return connection.ask(data)
-        except Refused as refusal:
-            if refusal.code != "session":
-                raise
-            self._greet()
-            return connection.ask(data)
+        deadline = time.monotonic() + self.options.timeout_s
+        unknown = False
+        while True:
+            try:
+                if unknown:
+                    self._greet()
+                return connection.ask(data)
+            except Refused as refusal:
+                if refusal.code not in ("session", "stopping") or time.monotonic() > deadline:
+                    raise
+                unknown = refusal.code == "session"
+                time.sleep(0.0 if unknown else _SLICE_S)
 
     def _greet(self) -> None:
         connection = self._present()

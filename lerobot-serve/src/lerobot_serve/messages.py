@@ -167,7 +167,8 @@ class Fault:
     """A request was refused or failed.
 
     Attributes:
-        code: `message`, `token`, `features`, `fps`, `session` (unknown: say Hello again), `full`, `superseded` or `policy`.
+        code: `message`, `token`, `features`, `fps`, `session` (unknown: say Hello again), `full`, `superseded`,
+            `stopping` or `policy`.
         message: what was asked and what was found.
         hint: what to do.
     """

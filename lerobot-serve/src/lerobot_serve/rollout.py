@@ -105,6 +105,7 @@ class Rollout:
         teleop: connected; drives the reset phases and says how episodes end.
         writer: where episodes are recorded.
         guard: between source and robot.
+        watcher: sees every tick of every phase.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Rollout:
         teleop: Teleoperator | None = None,
         writer: DatasetWriter | None = None,
         guard: Guard | None = None,
+        watcher: Sink | None = None,
     ) -> None:
         self._robot = robot
         self._source = source
@@ -124,6 +126,7 @@ class Rollout:
         self._writer = writer
         self._guard = guard
         self._events = Events(teleop)
+        self._watchers = [] if watcher is None else [watcher]
         self.results: list[dict[str, Any]] = []
 
     def reset_phase(self) -> None:
@@ -160,5 +163,11 @@ class Rollout:
         if self._guard is not None:
             self._guard.reset()
         return run_loop(
-            self._robot, source, fps=self._phases.fps, sinks=sinks, guard=self._guard, duration=seconds, stop=stop
+            self._robot,
+            source,
+            fps=self._phases.fps,
+            sinks=[*sinks, *self._watchers],
+            guard=self._guard,
+            duration=seconds,
+            stop=stop,
         )

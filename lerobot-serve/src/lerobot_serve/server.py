@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _WORKERS = 16
 _MAX_SESSIONS = 64
 #: How often a worker looks whether the server is closing; how long it keeps an answer nobody fetches [ms].
-_SLICE_MS, _SEND_MS = 200, 2000
+_SLICE_MS, _SEND_MS = 100, 1000
 #: A session this long silent may give way to a new one [s].
 _IDLE_S = 60.0
 
@@ -105,8 +105,9 @@ class PolicyServer:
         """Stop listening; clients that wait get a Fault."""
         self._closing.set()
         self._batcher.close()
+        # the socket goes last: libnng aborts the process when a socket is closed under a worker that sends
         for thread in self._threads:
-            thread.join(timeout=1.0)
+            thread.join()
         self._socket.close()
 
     def __enter__(self) -> PolicyServer:

@@ -46,7 +46,7 @@ def list_plugins(as_json: bool) -> None:
             click.echo(f"    {component}")
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
 @click.argument("command")
 @click.pass_context
 def explain(ctx: click.Context, command: str) -> None:

@@ -31,5 +31,9 @@ __all__ = [*_HOMES]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        import pytest  # the fakes beside the suites are used without it
+
+        home = f"{__name__}.{_HOMES[name]}"
+        pytest.register_assert_rewrite(home)
+        return getattr(import_module(home), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class Writer:
         return cls(root, info, encoder)
 
     def require(self, features: Mapping[str, Feature], fps: int, robot_type: str | None) -> None:
-        """Check that what will be recorded is what the dataset holds.
+        """Check that what will be recorded is what the dataset holds; a robot without a name passes.
 
         Raises:
             DataError: lists every difference.
@@ -137,7 +138,7 @@ class Writer:
         info, problems = self._info, []
         if fps != info.fps:
             problems.append(f"fps is {fps}, the dataset's is {info.fps}")
-        if robot_type != info.robot_type:
+        if robot_type is not None and robot_type != info.robot_type:
             problems.append(f"robot_type is '{robot_type}', the dataset's is '{info.robot_type}'")
         mine = {key: f for key, f in info.features.items() if key not in DEFAULT_COLUMNS}
         for key in dict.fromkeys([*mine, *features]):
@@ -164,12 +165,22 @@ class Writer:
     # --- the running episode ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        """An empty episode. Encoders start now: opening one takes longer than a tick of the control loop."""
         self._length = 0
         self._rows: dict[str, list[Any]] = {
             key: [] for key, f in self.features.items() if not f.is_picture and key not in DEFAULT_COLUMNS
         }
         self._task_rows: list[str] = []
-        self._streams: dict[str, PictureStream] = {}
+        self._streams = {key: self._stream(key) for key in self._info.camera_keys}
+
+    def _stream(self, key: str) -> PictureStream:
+        feature = self.features[key]
+        if feature.dtype == "image":
+            return png_stream(key, self._encoder)
+        path = self.root / STAGING / "episode" / f"{key}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = feature.shape[1:] if feature.channels_first else feature.shape[:2]
+        return video_stream(path, size, self._info.fps, self._encoder)
 
     def add(self, frame: Mapping[str, Any], *, task: str, stamps: Mapping[str, int] | None = None) -> None:
         """One frame in dataset names. Never waits for an encoder: see `dropped`.
@@ -189,35 +200,27 @@ class Writer:
         values = checked(frame, self.features)
         for key, value in values.items():
             if self.features[key].is_picture:
-                self._stream(key, value).add(self._length, value)
+                self._streams[key].add(self._length, value)
             else:
                 self._rows[key].append(value)
         self._task_rows.append(task)
         self._length += 1
 
-    def _stream(self, key: str, picture: np.ndarray) -> PictureStream:
-        if key not in self._streams:
-            if self.features[key].dtype == "image":
-                self._streams[key] = png_stream(key, self._encoder)
-            else:
-                folder = self.root / STAGING / "episode"
-                folder.mkdir(parents=True, exist_ok=True)
-                size = (picture.shape[0], picture.shape[1])
-                self._streams[key] = video_stream(folder / f"{key}.mp4", size, self._info.fps, self._encoder)
-        return self._streams[key]
-
     def discard(self) -> None:
         """Forget the running episode."""
-        for stream in self._streams.values():
-            stream.cancel()
-        shutil.rmtree(self.root / STAGING, ignore_errors=True)
+        self._stop()
         self._begin()
 
     def finalize(self) -> None:
         """Close the dataset; idempotent. The running episode is discarded."""
         if not self._closed:
-            self.discard()
+            self._stop()
             self._closed = True
+
+    def _stop(self) -> None:
+        for stream in self._streams.values():
+            stream.cancel()
+        shutil.rmtree(self.root / STAGING, ignore_errors=True)
 
     # --- committing ---------------------------------------------------------------------------------------------------
 
@@ -314,7 +317,8 @@ class Writer:
             name = self._info.video_file(current.place, key)
             size = ((self.root / name).stat().st_size + episode.stat().st_size) / MIB
             if size < self._info.video_files_size_in_mb:
-                encode.join([self.root / name, episode], commit.stage(name))
+                at = Fraction(current.frames, self._info.fps)
+                encode.append(self.root / name, episode, at, commit.stage(name))
                 return attrs.evolve(current, frames=current.frames + self._length, end=current.end + seconds)
         place = self._take(key)
         episode.rename(commit.stage(self._info.video_file(place, key)))

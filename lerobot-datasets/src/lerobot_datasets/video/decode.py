@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from lerobot_core.errors import DataError
 
@@ -44,6 +45,7 @@ class PyavDecoder:
         self._tick = float(stream.time_base)
         self._start = stream.start_time or 0
         self._period = 1 / float(stream.average_rate)
+        self._colours = VideoReformatter()  # kept: setting up the conversion costs more than converting a small picture
         self._keys = np.sort([entry.timestamp for entry in stream.index_entries if entry.is_keyframe])
         self._decoded: Iterator[av.VideoFrame] = iter(())
         self._current: av.VideoFrame | None = None
@@ -57,7 +59,7 @@ class PyavDecoder:
             if i and stamps[i] == stamps[i - 1]:
                 out.append(out[-1])
             else:
-                out.append(frame.to_ndarray(format="rgb24"))
+                out.append(self._colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
         return np.stack(out), stamps
 
     def _nearest(self, time: float) -> av.VideoFrame:
@@ -84,8 +86,8 @@ class PyavDecoder:
         position = self._time(self._current)
         behind = self._previous is None or self._time(self._previous) >= until
         if position >= until:
-            return behind and position - until >= self._period
-        return bool(self._key_before(until + self._period) * self._tick > position)
+            return behind and position - until >= self._period / 2
+        return bool(self._key_before(until + self._period / 2) * self._tick > position)
 
     def _key_before(self, time: float) -> int:
         i = int(np.searchsorted(self._keys, time / self._tick, side="right")) - 1
@@ -93,12 +95,12 @@ class PyavDecoder:
 
     def _seek(self, until: float) -> None:
         """Stand before the first frame at or after `until`; where key frames are stored out of order, go back further."""
-        target = self._key_before(until + self._period)
+        target = self._key_before(until + self._period / 2)
         while True:
             self._container.seek(max(target, 0), stream=self._stream, backward=True)
             self._decoded = self._container.decode(self._stream)
             self._previous, self._current = None, next(self._decoded, None)
-            reached = self._current is not None and self._time(self._current) < until + self._period
+            reached = self._current is not None and self._time(self._current) < until + self._period / 2
             if reached or target <= 0:
                 return
             target = self._key_before((target - 1) * self._tick) if target > self._keys[0] else 0
@@ -142,6 +144,12 @@ def _torchcodec() -> Any:
     return decoders
 
 
+def torchcodec_problem() -> str:
+    """Why torchcodec does not load here, or an empty string."""
+    found = _torchcodec()
+    return found if isinstance(found, str) else ""
+
+
 def choose(backend: str | None) -> str:
     """Name of the decoder to use: the one asked for, else torchcodec where it loads, else pyav.
 
@@ -149,14 +157,13 @@ def choose(backend: str | None) -> str:
         DataError: an unknown name, or torchcodec asked for where it does not load.
     """
     if backend is None:
-        problem = _torchcodec()
-        if isinstance(problem, str):
+        if problem := torchcodec_problem():
             logger.info("videos are decoded by pyav; torchcodec does not load: %s", problem)
             return "pyav"
         return "torchcodec"
     if backend not in _DECODERS:
         raise DataError(f"video_backend is torchcodec or pyav, got '{backend}'")
-    if backend == "torchcodec" and isinstance(problem := _torchcodec(), str):
+    if backend == "torchcodec" and (problem := torchcodec_problem()):
         raise DataError(f"video_backend 'torchcodec' does not load: {problem}", hint=_INSTALL)
     return backend
 
@@ -242,7 +249,7 @@ def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
         raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+            stream, colours = container.streams.video[0], VideoReformatter()
             tick, offset = float(stream.time_base), stream.start_time or 0
             half = 0.5 / float(stream.average_rate)
             container.seek(max(int((start - half) / tick), 0), stream=stream, backward=True)
@@ -251,6 +258,6 @@ def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
                 if time > stop - half:
                     return
                 if time > start - half:
-                    yield frame.to_ndarray(format="rgb24")
+                    yield colours.reformat(frame, format="rgb24", threads=1).to_ndarray()
     except av.FFmpegError as error:
         raise DataError(f"'{path}' cannot be decoded: {error}", path=path) from error

@@ -1,9 +1,8 @@
-"""Pictures to an mp4, one at a time; joining mp4 files without encoding again. Knows paths, no datasets. PyAV."""
+"""Pictures to an mp4, one at a time; appending to an mp4 without encoding again. Knows paths, no datasets. PyAV."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -15,8 +14,10 @@ import numpy as np
 from lerobot_core.errors import DataError
 from lerobot_datasets.config import EncoderConfig
 
+#: Encoders that need no hardware.
+SOFTWARE = ("libsvtav1", "h264", "hevc")
 #: Hardware encoders in the order `auto` tries them.
-_HARDWARE = ("h264_videotoolbox", "hevc_videotoolbox", "h264_nvenc", "hevc_nvenc", "h264_vaapi", "h264_qsv")
+HARDWARE = ("h264_videotoolbox", "hevc_videotoolbox", "h264_nvenc", "hevc_nvenc", "h264_vaapi", "h264_qsv")
 
 
 @cache
@@ -27,7 +28,7 @@ def encoder_name(vcodec: str) -> str:
         DataError: FFmpeg here has no such encoder.
     """
     if vcodec == "auto":
-        return next((name for name in _HARDWARE if _opens(name)), "libsvtav1")
+        return next((name for name in HARDWARE if opens(name)), "libsvtav1")
     name = "libsvtav1" if vcodec == "av1" else vcodec
     try:
         av.Codec(name, "w")
@@ -36,7 +37,7 @@ def encoder_name(vcodec: str) -> str:
     return name
 
 
-def _opens(name: str) -> bool:
+def opens(name: str) -> bool:
     """Whether a registered encoder finds its hardware."""
     try:
         context = av.CodecContext.create(name, "w")
@@ -98,6 +99,7 @@ class VideoFile:
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
         self._time_base = Fraction(1, fps)
+        self._container.start_encoding()  # opens the encoder now, on this thread
 
     def write(self, picture: np.ndarray) -> None:
         """Append a picture (H, W, 3) uint8."""
@@ -122,28 +124,38 @@ def duration(path: Path) -> float:
         return float(container.duration or 0) / av.time_base
 
 
-def join(sources: Sequence[Path], target: Path) -> None:
-    """One mp4 of several with the same encoding, one after the other, by copying packets.
+def append(video: Path, clip: Path, at: Fraction, target: Path) -> None:
+    """One mp4 of a video and a clip with the same encoding that begins `at` [s], by copying packets.
 
     Raises:
         DataError: their encodings differ.
     """
     with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
-        stream, offset = None, Fraction(0)
-        for path in sources:
-            with av.open(str(path)) as container:
-                source = container.streams.video[0]
-                if stream is None:
-                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
-                elif _kind(source) != kind:
-                    raise DataError(f"'{path}' is {_kind(source)}, the video it continues is {kind}", path=path)
-                shift = round(offset / source.time_base)
-                for packet in container.demux(source):
-                    if packet.dts is None:
-                        continue
-                    packet.pts, packet.dts, packet.stream = packet.pts + shift, packet.dts + shift, stream
-                    out.mux(packet)
-                offset += source.duration * source.time_base
+        with av.open(str(video)) as container:
+            source = container.streams.video[0]
+            stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
+            last = _copy(container, source, out, stream, 0, None)
+        with av.open(str(clip)) as container:
+            source = container.streams.video[0]
+            if _kind(source) != kind:
+                raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
+            _copy(container, source, out, stream, round(at / source.time_base), last)
+
+
+def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: int | None) -> int | None:
+    """Copy packets, `shift` ticks later; returns the last decoding time.
+
+    An encoder that reorders frames begins a clip with decoding times before its first frame, which may fall before the
+    end of the clip in front when that was very short; they are then moved behind it. Presentation times never change.
+    """
+    for packet in container.demux(source):
+        if packet.dts is None:
+            continue
+        dts = packet.dts + shift
+        last = dts if last is None else max(dts, last + 1)
+        packet.pts, packet.dts, packet.stream = packet.pts + shift, last, stream
+        out.mux(packet)
+    return last
 
 
 def _kind(stream: Any) -> tuple[Any, ...]:

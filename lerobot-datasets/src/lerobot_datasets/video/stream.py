@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -130,10 +131,8 @@ class PictureStream:
             raise DataError(f"{self._thread.name} failed: {self._error}", hint="choose another vcodec") from self._error
 
     def _run(self) -> None:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         try:
-            self._file = self._open_file()
+            self._file = _nicely(self._open_file)
             try:
                 self._encode()
             finally:
@@ -157,6 +156,22 @@ class PictureStream:
     def _write(self, picture: np.ndarray) -> None:
         self._file.write(picture)
         self._levels.append(stats.level_counts(picture))
+
+
+def _nicely(open_file: Callable[[], PictureFile]) -> PictureFile:
+    """Open on a thread of low priority, which the encoder's own threads inherit.
+
+    The calling thread keeps its priority: it holds the interpreter's lock at times, and the control loop must not wait
+    for a thread that waits for the processor.
+    """
+
+    def run() -> PictureFile:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        return open_file()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def video_stream(path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> PictureStream:

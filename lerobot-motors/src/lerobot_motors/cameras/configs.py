@@ -65,3 +65,28 @@ class PatternConfig:
             raise ValueError(f"fps is above 0, got {self.fps}")
         if self.width < 64 or self.height < 16:
             raise ValueError(f"the number needs 64 x 16 pixels or more, got {self.width} x {self.height}")
+
+
+@attrs.frozen(kw_only=True)
+class EmulatedConfig:
+    """A camera without hardware that looks at an emulated arm and the demo's goal.
+
+    Attributes:
+        name: of the emulated arm, as in the port emulated://so101?name=NAME.
+        view: where the camera stands: before the board, or to the side with the whole arm in the picture.
+        width: width of the picture [px].
+        height: height of the picture [px].
+        fps: pictures per second [Hz].
+        seed: of the grain of the table.
+    """
+
+    name: str
+    view: Literal["front", "side"] = "front"
+    width: int = 640
+    height: int = 480
+    fps: float = 30.0
+    seed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.fps <= 0 or self.width < 1 or self.height < 1:
+            raise ValueError(f"fps, width and height are above 0, got {self.fps}, {self.width}, {self.height}")

@@ -15,9 +15,21 @@ from typing import NamedTuple
 import numpy as np
 
 from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
+from lerobot_core.roles import Camera
 
 #: Consecutive failures of the source after which it counts as gone.
 MAX_FAILURES = 10
+
+
+def newest(camera: Camera) -> np.ndarray:
+    """The newest picture (H, W, C) without waiting for the next: a camera slower than the loop must not slow the loop down.
+
+    Cameras that cannot give a picture twice are waited for.
+
+    Raises:
+        DeviceTimeout: the newest picture is too old.
+    """
+    return camera.read_latest() if hasattr(camera, "read_latest") else camera.async_read()
 
 
 class Frame(NamedTuple):

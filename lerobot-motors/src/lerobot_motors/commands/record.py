@@ -23,7 +23,6 @@ from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick,
 from lerobot_core.registry import Choice
 from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
 from lerobot_motors.keyboard import Key, Keyboard
 
 
@@ -148,7 +147,6 @@ class Recording:
         options = self._config.dataset
         while len(self.episodes) < options.num_episodes and not wishes.stop:
             title = f"episode {len(self.episodes) + 1}/{options.num_episodes}"
-            dropped = dropped_frames(self._writer)
             sink = DatasetSink(self._writer, self._writer.features, options.single_task)
             health = self._phase(title, options.episode_time_s, wishes, progress, sink)
             bad = wishes.rerecord or wishes.interrupted or health.ticks == health.idle
@@ -161,7 +159,7 @@ class Recording:
                 if not bad and wishes.rerecord:
                     self._discard(title)
                 elif not bad:
-                    self._commit(title, health, dropped_frames(self._writer) - dropped)
+                    self._commit(title, health)
 
     def _phase(self, title: str, seconds: float, wishes: Wishes, progress: Progress, *sinks: Sink) -> LoopHealth:
         """Run the loop for one phase. The arm is where the last one left it, so that the first actions are ramped again."""
@@ -172,21 +170,19 @@ class Recording:
         task = progress.add_task(title, total=round(seconds * fps), figures="")
 
         def show(tick: int, figures: str) -> None:
-            lost = f", {dropped_frames(self._writer)} dropped" if sinks else ""
-            progress.update(task, completed=tick, figures=figures + lost)
+            progress.update(task, completed=tick, figures=f"{figures}, {dropped_frames(self._writer)} dropped")
             progress.refresh()
 
         try:
-            with real_time():
-                return run_loop(
-                    self._robot,
-                    self._source,
-                    fps=fps,
-                    sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
-                    guard=self._guard,
-                    duration=seconds,
-                    stop=wishes,
-                )
+            return run_loop(
+                self._robot,
+                self._source,
+                fps=fps,
+                sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                guard=self._guard,
+                duration=seconds,
+                stop=wishes,
+            )
         finally:
             progress.remove_task(task)
 
@@ -195,8 +191,10 @@ class Recording:
         self.discarded += 1
         click.echo(f"{title}: discarded", err=True)
 
-    def _commit(self, title: str, health: LoopHealth, dropped: int) -> None:
+    def _commit(self, title: str, health: LoopHealth) -> None:
+        dropped = -dropped_frames(self._writer)
         index = self._writer.save_episode()
+        dropped += dropped_frames(self._writer)
         self.episodes.append({"episode": index, **health.to_data(), "dropped": dropped})
         click.echo(f"{title}: saved as {index}, {dropped} frames dropped; {health.line()}", err=True)
         place = {"repo_id": repo_id_of(self._config.dataset.backend), "root": place_of(self._writer)}
@@ -204,8 +202,8 @@ class Recording:
 
 
 def dropped_frames(writer: DatasetWriter) -> int:
-    """Frames a full queue has cost since the writer was made; 0 for writers that lose none."""
-    return int(getattr(writer, "dropped", 0))
+    """Pictures that full queues have cost so far: the sum of the writer's `dropped` by camera, where it counts them."""
+    return sum(getattr(writer, "dropped", {}).values())
 
 
 def repo_id_of(backend: Choice[DatasetBackend]) -> str:

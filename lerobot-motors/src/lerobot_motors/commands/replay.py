@@ -18,7 +18,6 @@ from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, Robot
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
 
 
 @attrs.frozen(kw_only=True)
@@ -91,7 +90,7 @@ def replay(config: ReplayConfig) -> None:
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
     with connected(robot):
         move_to(robot, source.first, speed=config.ramp_speed, fps=fps)
-        with interrupt.caught(), real_time():
+        with interrupt.caught():
             health = run_loop(
                 robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
             )

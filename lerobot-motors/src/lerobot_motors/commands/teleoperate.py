@@ -12,7 +12,6 @@ from lerobot_core.loop import TeleoperatorSource, connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Robot, Teleoperator
 from lerobot_motors.commands import console
-from lerobot_motors.commands.priority import real_time
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +47,7 @@ def teleoperate(config: TeleoperateConfig) -> None:
     robot, teleop = config.robot.build(), config.teleop.build()
     console.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
     interrupt = console.Interrupt()
-    with connected(robot, teleop), interrupt.caught(), real_time():
+    with connected(robot, teleop), interrupt.caught():
         health = run_loop(
             robot,
             TeleoperatorSource(teleop),

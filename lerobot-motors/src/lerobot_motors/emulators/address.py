@@ -82,7 +82,7 @@ def open_port(url: str) -> OpenEmulator:
     """
     address = parse(url)
     path = memory.location(address.name)
-    with _one_at_a_time(path.with_suffix(".lock")):
+    with _one_at_a_time(path.with_name("start.lock")):
         child = _children.get(address.name)
         if not memory.running(path):
             child = _Child(_start(address, path), os.getpid(), 0)

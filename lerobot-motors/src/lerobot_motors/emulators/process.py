@@ -22,6 +22,7 @@ from pathlib import Path
 from lerobot_motors.emulators import profiles
 from lerobot_motors.emulators.chain import Chain, Faults, Reply, split
 from lerobot_motors.emulators.memory import Memory
+from lerobot_core.priority import real_time
 
 #: Longest the shared state goes without being written [s].
 REFRESH = 0.004
@@ -126,7 +127,8 @@ def main() -> None:
         line = Line(chain, memory, options)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        line.serve()
+        with real_time():  # a servo does not wait for the machine's other work
+            line.serve()
     finally:
         options.state.unlink(missing_ok=True)
 

@@ -14,6 +14,7 @@ from lerobot_motors import so_arm, units
 from lerobot_motors.arm import SETUP_RETRIES, Arm
 from lerobot_motors.buses.feetech.tables import PHASE_MULTI_TURN, POSITION_MODE
 from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.cameras.stream import newest
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.robots.configs import SoFollowerConfig
 
@@ -131,7 +132,7 @@ class SoFollower:
         observation: dict[str, Any] = {joint + POS: value for joint, value in positions.items()}
         stamps = dict.fromkeys(observation, stamp)
         for name, camera in self.cameras.items():
-            observation[name] = camera.async_read()
+            observation[name] = newest(camera)
             stamps[name] = camera.stamp
         return {**observation, "stamps": stamps}
 

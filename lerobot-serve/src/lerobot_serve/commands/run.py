@@ -6,18 +6,20 @@ import json
 import os
 import statistics
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
+from rich.console import Console
+from rich.progress import Progress, TimeElapsedColumn
 
-from lerobot_core import features
+from lerobot_core import features, plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import choose, rest
 from lerobot_core.guard import Guard
-from lerobot_core.loop import connected
+from lerobot_core.loop import Tick, connected
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Aggregator, DatasetBackend, DatasetWriter, Policy, Robot, Teleoperator
 from lerobot_serve.client import ClientOptions, PolicyClient
@@ -96,6 +98,8 @@ class RunConfig:
             raise ValueError("give either --policy.path=… (a policy on this machine) or --server=tcp://host:port")
         if self.fps <= 0 or self.num_episodes <= 0 or self.episode_time_s < 0 or self.reset_time_s < 0:
             raise ValueError("fps and num_episodes are above 0, episode_time_s and reset_time_s are not below 0")
+        if self.dataset is not None and not self.task.strip():
+            raise ValueError("task says what the robot does and is stored with every frame: give --task=…")
         self.client_options()
 
     def client_options(self) -> ClientOptions:
@@ -122,18 +126,27 @@ def run(config: RunConfig) -> None:
     teleop = config.teleop.build() if config.teleop is not None else None
     backend = config.dataset.backend.build() if config.dataset is not None else None
     aggregator = choose(Aggregator, config.aggregate_fn_name).build()
-    with nullcontext(config.server) if config.policy is None else local_server(config.policy) as address:
+    with _address(config) as address:
         client = PolicyClient(
             address, robot.observation_features, robot.action_features, aggregator, config.client_options()
         )
         devices = [client, robot] if teleop is None else [client, robot, teleop]
         with connected(*devices), _writer(config, robot, backend) as writer:
             guard = Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed)
-            rollout = Rollout(robot, client, config.phases(), teleop=teleop, writer=writer, guard=guard)
-            try:
-                _episodes(rollout, config.num_episodes)
-            finally:
-                _summarise(rollout.results, config.output_file)
+            with _progress() as progress:
+                bar = Bar(progress, config.fps)
+                rollout = Rollout(
+                    robot, client, config.phases(), teleop=teleop, writer=writer, guard=guard, watcher=bar
+                )
+                try:
+                    _episodes(config, rollout, bar)
+                finally:
+                    _summarise(rollout.results, config.output_file)
+
+
+def _address(config: RunConfig) -> AbstractContextManager[str]:
+    """The server told, or one started for the policy told."""
+    return local_server(config.policy) if config.policy is not None else nullcontext(config.server or "")
 
 
 @contextmanager
@@ -150,13 +163,46 @@ def _writer(config: RunConfig, robot: Robot, backend: DatasetBackend | None) -> 
         writer.finalize()
 
 
-def _episodes(rollout: Rollout, count: int) -> None:
-    for index in range(count):
-        click.echo(f"episode {index + 1}/{count}", err=True)
+class Bar:
+    """A sink that shows how far a phase is. Drawn by the loop itself: a thread of its own would cost it its rate."""
+
+    def __init__(self, progress: Progress, fps: int) -> None:
+        self._progress = progress
+        self._every = max(1, fps // 4)
+        self._task = progress.add_task("", total=None)
+
+    def begin(self, title: str) -> None:
+        self._progress.reset(self._task, description=title)
+
+    def add(self, tick: Tick) -> None:
+        if tick.index % self._every == 0:
+            self._progress.update(self._task, completed=tick.index + 1)
+            self._progress.refresh()
+
+    def add_sample(self, key: str, value: Any, stamp: int) -> None:
+        """Samples between ticks do not move the bar."""
+
+
+def _progress() -> Progress:
+    screen = Console(stderr=True)
+    columns = ("{task.description}", "{task.completed:.0f} ticks", TimeElapsedColumn())
+    return Progress(*columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal)
+
+
+def _episodes(config: RunConfig, rollout: Rollout, bar: Bar) -> None:
+    for index in range(config.num_episodes):
+        title = f"episode {index + 1}/{config.num_episodes}"
+        click.echo(title, err=True)
+        bar.begin(f"{title}, reset")
         rollout.reset_phase()
+        bar.begin(title)
         result = rollout.episode()
         outcome = {True: "success", False: "failure", None: "no verdict"}[result["success"]]
-        click.echo(f"episode {index + 1}/{count}: {outcome}, {_figures(result)}", err=True)
+        click.echo(f"{title}: {outcome}, {_figures(result)}", err=True)
+        if config.dataset is not None and result["recorded"] is not None:
+            options = config.dataset.backend.config
+            place = {name: str(getattr(options, name, None) or "") for name in ("repo_id", "root")}
+            plugins.host().manager.hook.lr_episode_saved(episode=result["recorded"], dataset=place)
 
 
 def _figures(result: dict[str, Any]) -> str:

@@ -16,13 +16,14 @@ class FeetechConfig:
         port: serial port, as /dev/ttyACM0, or an emulated one, as emulated://so101.
         motors: the servos by name.
         baudrate: bits per second the servos are set to.
-        slack_ms: what a reply may take beyond its time on the wire [ms].
+        slack_ms: what a reply may take beyond its time on the wire [ms]; by default 5 on a serial port and 60 on an
+            emulated one, whose bytes wait for the CPU.
     """
 
     port: str
     motors: dict[str, Motor]
     baudrate: int = 1_000_000
-    slack_ms: float = 5.0
+    slack_ms: float | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.baudrate not in BAUD_CODES:

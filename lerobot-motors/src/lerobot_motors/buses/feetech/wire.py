@@ -21,10 +21,12 @@ from lerobot_motors.buses.health import BusHealth
 
 T = TypeVar("T")
 
+#: What a reply may take beyond its time on the wire [ms]: a few USB frames of 1 ms each; a pty hands bytes over by a worker of
+#: the kernel, which waits while the CPU is busy.
+SERIAL_SLACK, EMULATED_SLACK = 5.0, 60.0
+
 #: Bytes of a status packet around its data: two of header, id, length, error, checksum.
 FRAME = 6
-#: What the process of an emulator may be late by on a busy machine, where a servo would have answered in time [ms].
-EMULATOR_SLACK_MS = 60.0
 BROADCAST_PING = bytes([0xFF, 0xFF, 0xFE, 0x02, 0x01, 0xFE])
 
 
@@ -42,22 +44,22 @@ class Wire:
     Args:
         path: serial port or emulated one.
         baudrate: bits per second.
-        slack_ms: what a reply may take beyond its time on the wire [ms].
+        slack_ms: what a reply may take beyond its time on the wire [ms]; None takes the usual.
         health: where transactions are counted.
 
     Raises:
         NotConnected: the port does not open.
     """
 
-    def __init__(self, path: str, baudrate: int, slack_ms: float, health: BusHealth) -> None:
+    def __init__(self, path: str, baudrate: int, slack_ms: float | None, health: BusHealth) -> None:
         self.path = path
         self.health = health
         self._lock = threading.Lock()
         self._packets = protocol_packet_handler()
         self._emulator = emulators.open_port(path) if emulators.is_emulated(path) else None
-        if self._emulator is not None:
-            slack_ms += EMULATOR_SLACK_MS
-        self._port = Port(self._emulator.path if self._emulator else path, baudrate, slack_ms)
+        usual = EMULATED_SLACK if self._emulator else SERIAL_SLACK
+        device = self._emulator.path if self._emulator else path
+        self._port = Port(device, baudrate, usual if slack_ms is None else slack_ms)
         try:
             self._port.openPort()
         except OSError as failure:

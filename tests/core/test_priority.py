@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from lerobot_motors.commands.priority import real_time
+from lerobot_core.priority import real_time
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "SCHED_RESET_ON_FORK"), reason="this system has no such scheduler")
 

@@ -1,0 +1,189 @@
+"""What a motor bus must do: values come back as they went, and one bad servo is one error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import pytest
+
+from lerobot_core.errors import DeviceError, LeRobotError, NotConnected
+from lerobot_core.roles import MotorBus
+from lerobot_core.testing.suite import Suite, needs
+
+
+class MotorBusSuite(Suite):
+    """Subclass it and give the fixture `bus`: a new one for each check, not connected.
+
+    Attributes:
+        roundtrips: register → raw values that must come back, with the smallest and largest, negative ones included.
+        shared: register every servo has, for reads of all.
+        torque_register: register that is 1 while a servo is powered; empty when there is none.
+        silent_seconds: longest a read of a servo that does not answer may take [s].
+        packets: what to do with the connected bus → exactly the bytes it sends for that, from the datasheet.
+        faults: names of faults that `spoil` can bring about.
+    """
+
+    roundtrips: ClassVar[Mapping[str, Sequence[int]]] = {}
+    shared: ClassVar[str] = "Present_Position"
+    torque_register: ClassVar[str] = ""
+    silent_seconds: ClassVar[float] = 1.0
+    packets: ClassVar[Sequence[tuple[Callable[[Any], Any], bytes]]] = ()
+    faults: ClassVar[Sequence[str]] = ()
+
+    @pytest.fixture
+    def bus(self) -> Any:
+        raise TypeError(f"{type(self).__name__} gives no fixture 'bus'")
+
+    @pytest.fixture
+    def connected(self, bus: Any) -> Any:
+        """The bus, connected; disconnected after the check."""
+        bus.connect()
+        yield bus
+        bus.disconnect()
+
+    def silence(self, bus: Any, motor: str) -> bool:
+        """Make a servo stop answering, as when its cable is pulled; False: cannot be done here."""
+        return False
+
+    def spoil(self, bus: Any, fault: str) -> None:
+        """Spoil the next reply as one of `faults` says."""
+        raise TypeError("a suite with faults says how they come about")
+
+    def sent(self, bus: Any) -> bytes:
+        """The bytes sent since the last call."""
+        raise TypeError("a suite with packets says how they are seen")
+
+    def test_it_has_the_role(self, bus: Any) -> None:
+        """Robots use every method of the role. Fix: add the one that isinstance(bus, MotorBus) misses."""
+        assert isinstance(bus, MotorBus)
+        assert bus.motors
+
+    def test_using_it_needs_a_connection(self, bus: Any) -> None:
+        """A read that returns something without a wire hides a broken robot. Fix: raise NotConnected."""
+        motor = next(iter(bus.motors))
+        assert not bus.is_connected
+        for use in (
+            lambda: bus.read(self.shared, motor),
+            lambda: bus.sync_read(self.shared),
+            lambda: bus.write("Goal_Position", motor, 0),
+        ):
+            with pytest.raises(NotConnected):
+                use()
+
+    def test_every_servo_answers_a_ping_and_no_other(self, connected: Any) -> None:
+        """Set-up asks who is there. Fix: the model number for a servo that answers, None for one that does not."""
+        for motor in connected.motors:
+            assert connected.ping(motor) > 0
+        started = time.monotonic()
+        assert connected.ping(200) is None
+        assert time.monotonic() - started < self.silent_seconds
+
+    def test_values_come_back_as_they_went(self, connected: Any) -> None:
+        """Signs and byte order differ by register. Fix: encode by the register's own table entry."""
+        needs(self.roundtrips, "roundtrips")
+        motor = next(iter(connected.motors))
+        for register, values in self.roundtrips.items():
+            for value in values:
+                connected.write(register, motor, value, normalize=False)
+                assert connected.read(register, motor, normalize=False) == value, f"{register} of {value}"
+
+    def test_values_of_all_servos_come_back_each_to_its_own(self, connected: Any) -> None:
+        """A sync packet addresses all; a slip moves the wrong joint. Fix: pair ids and values by name, not by order."""
+        needs(self.roundtrips, "roundtrips")
+        register, choices = next(iter(self.roundtrips.items()))
+        names = list(connected.motors)
+        values = {name: choices[index % len(choices)] for index, name in enumerate(reversed(names))}
+        connected.sync_write(register, values, normalize=False)
+        assert connected.sync_read(register, normalize=False) == values
+        for name, value in values.items():
+            assert connected.read(register, name, normalize=False) == value
+        some = names[-2:]
+        assert list(connected.sync_read(register, some, normalize=False)) == some
+
+    @pytest.mark.parametrize("what", ["motor", "register"])
+    def test_an_unknown_name_is_refused(self, connected: Any, what: str) -> None:
+        """A misspelt name must not end in a KeyError from deep inside. Fix: a LeRobotError that lists the names."""
+        motor = "no such motor" if what == "motor" else next(iter(connected.motors))
+        register = "No_Such_Register" if what == "register" else self.shared
+        for use in (lambda: connected.read(register, motor), lambda: connected.write(register, motor, 0)):
+            with pytest.raises(LeRobotError, match=r"(?i)no.such"):
+                use()
+
+    def test_torque_goes_on_and_off(self, connected: Any) -> None:
+        """Releasing one servo must not release the others. Fix: address exactly the motors asked for."""
+        needs(self.torque_register, "torque_register")
+        connected.enable_torque()
+        assert set(connected.sync_read(self.torque_register, normalize=False).values()) == {1}
+        one = next(iter(connected.motors))
+        connected.disable_torque([one])
+        assert {name for name, on in connected.sync_read(self.torque_register, normalize=False).items() if not on} == {
+            one
+        }
+
+    def test_disconnect_releases_the_servos(self, bus: Any) -> None:
+        """A bus that is closed can no longer switch a hot motor off. Fix: torque off first, unless told otherwise."""
+        needs(self.torque_register, "torque_register")
+        for disable, after in ((True, {0}), (False, {1})):
+            bus.connect()
+            bus.enable_torque()
+            bus.disconnect(disable_torque=disable)
+            bus.connect()
+            found = set(bus.sync_read(self.torque_register, normalize=False).values())
+            bus.disconnect()
+            assert found == after, f"disconnect(disable_torque={disable})"
+
+    def test_a_calibration_comes_back(self, connected: Any) -> None:
+        """It lives in the servos; a robot is moved between computers. Fix: write every field that is read."""
+        calibration = connected.read_calibration()
+        assert set(calibration) == set(connected.motors)
+        connected.write_calibration(calibration)
+        assert connected.read_calibration() == calibration
+
+    def test_a_missing_servo_is_its_own_error_in_time(self, connected: Any) -> None:
+        """One pulled cable must not freeze the arm or blame another joint. Fix: a deadline, and the servo's name."""
+        *others, missing = connected.motors
+        needs(self.silence(connected, missing), "silence()")
+        started = time.monotonic()
+        with pytest.raises(DeviceError, match=missing):
+            connected.sync_read(self.shared)
+        with pytest.raises(DeviceError, match=missing):
+            connected.read(self.shared, missing)
+        assert time.monotonic() - started < 2 * self.silent_seconds
+        assert set(connected.sync_read(self.shared, others)) == set(others)
+        connected.disconnect(disable_torque=False)
+
+    def test_a_spoilt_reply_is_noticed_and_got_over(self, connected: Any) -> None:
+        """Wires pick up noise. Fix: check the sum, drop what does not parse, and begin anew at the next header."""
+        needs(self.faults, "faults")
+        motor = next(iter(connected.motors))
+        right = connected.read(self.shared, motor, normalize=False)
+        for fault in self.faults:
+            self.spoil(connected, fault)
+            try:
+                assert abs(connected.read(self.shared, motor, normalize=False) - right) <= 2, (
+                    f"wrong value after {fault}"
+                )
+            except DeviceError:
+                continue
+            finally:
+                found = connected.read(self.shared, motor, normalize=False)
+                assert abs(found - right) <= 2, f"not in step after {fault}"
+
+    def test_packets_are_those_of_the_datasheet(self, connected: Any) -> None:
+        """An emulator can share a mistake with the driver; the datasheet does not. Fix: compare byte by byte."""
+        needs(self.packets, "packets")
+        self.sent(connected)
+        for use, wanted in self.packets:
+            use(connected)
+            assert self.sent(connected).hex(" ") == wanted.hex(" ")
+
+    def test_disconnect_can_be_called_at_any_time(self, bus: Any) -> None:
+        """Clean-up runs after failures too, also before anything was opened. Fix: return when nothing is open."""
+        bus.disconnect()
+        bus.connect()
+        assert bus.is_connected
+        bus.disconnect()
+        bus.disconnect()
+        assert not bus.is_connected

@@ -1,0 +1,136 @@
+"""What a camera must do: pictures that are new, whole and stamped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from lerobot_core.errors import DeviceTimeout, NotConnected
+from lerobot_core.roles import Camera
+from lerobot_core.testing.suite import Suite, new_threads
+
+
+class CameraSuite(Suite):
+    """Subclass it and give the fixture `camera`: a new one for each check, not connected.
+
+    Attributes:
+        dtype: of a picture.
+        channels: size of its last axis.
+        steady: pictures come at `fps`, within a factor of two.
+    """
+
+    dtype: ClassVar[str] = "uint8"
+    channels: ClassVar[int] = 3
+    steady: ClassVar[bool] = True
+
+    @pytest.fixture
+    def camera(self) -> Any:
+        raise TypeError(f"{type(self).__name__} gives no fixture 'camera'")
+
+    @pytest.fixture
+    def connected(self, camera: Any) -> Any:
+        """The camera, connected; disconnected after the check."""
+        camera.connect()
+        yield camera
+        camera.disconnect()
+
+    def test_it_has_the_role(self, camera: Any) -> None:
+        """Robots use every method of the role. Fix: add the one that isinstance(camera, Camera) misses."""
+        assert isinstance(camera, Camera)
+
+    @pytest.mark.parametrize("method", ["read", "async_read"])
+    def test_reading_needs_a_connection(self, camera: Any, method: str) -> None:
+        """An old or black picture instead of an error spoils a dataset. Fix: raise NotConnected."""
+        assert not camera.is_connected
+        with pytest.raises(NotConnected):
+            getattr(camera, method)()
+        camera.connect()
+        camera.disconnect()
+        with pytest.raises(NotConnected):
+            getattr(camera, method)()
+
+    @pytest.mark.parametrize("method", ["read", "async_read"])
+    def test_a_picture_has_the_size_it_says(self, connected: Any, method: str) -> None:
+        """Features are made of these numbers. Fix: refuse in `connect` what the device cannot give."""
+        picture = getattr(connected, method)()
+        assert picture.shape == (connected.height, connected.width, self.channels)
+        assert str(picture.dtype) == self.dtype
+        assert connected.fps > 0
+
+    @pytest.mark.parametrize("method", ["read", "async_read"])
+    def test_no_picture_is_given_twice(self, connected: Any, method: str) -> None:
+        """The same picture in two frames is a robot that stood still. Fix: wait for one newer than the last returned."""
+        stamps = []
+        for _ in range(4):
+            getattr(connected, method)(*([1000.0] if method == "async_read" else []))
+            stamps.append(connected.stamp)
+        assert stamps == sorted(set(stamps)), "stamps of successive pictures do not increase"
+
+    def test_a_stamp_says_when_the_picture_was_taken(self, connected: Any) -> None:
+        """Cameras and joints are aligned by stamps. Fix: monotonic time [ns] taken when the picture arrived."""
+        began = time.monotonic_ns()
+        connected.read()
+        connected.read()
+        assert began <= connected.stamp <= time.monotonic_ns()
+
+    def test_pictures_share_no_memory(self, connected: Any) -> None:
+        """Pictures wait in queues for their encoder. Fix: hand out a new array each time."""
+        first = connected.read()
+        kept = first.copy()
+        second = connected.read()
+        assert not np.shares_memory(first, second)
+        assert np.array_equal(first, kept), "a picture changed after it was handed out"
+
+    def test_async_read_waits_no_longer_than_asked(self, connected: Any) -> None:
+        """The control loop has a deadline. Fix: raise DeviceTimeout when no new picture came in time."""
+        if connected.fps > 200:
+            pytest.skip("a new picture is always there")
+
+        def three_at_once() -> None:
+            for _ in range(3):
+                connected.async_read(0.0)
+
+        connected.async_read(1000.0)
+        started = time.monotonic()
+        with pytest.raises(DeviceTimeout):
+            three_at_once()
+        assert time.monotonic() - started < 0.1
+
+    def test_pictures_come_at_the_rate_it_says(self, connected: Any) -> None:
+        """Recording at another rate gives videos of another speed. Fix: set the device's rate, or refuse it."""
+        if not self.steady:
+            pytest.skip("not declared: steady")
+        connected.read()
+        first = connected.stamp
+        for _ in range(5):
+            connected.read()
+        period = (connected.stamp - first) / 5e9
+        assert 0.5 < period * connected.fps < 2, f"a picture every {period * 1e3:.1f} ms at {connected.fps} Hz"
+
+    def test_disconnect_can_be_called_at_any_time(self, camera: Any) -> None:
+        """Clean-up runs after failures too, also before anything was opened. Fix: return when nothing is open."""
+        camera.disconnect()
+        camera.connect()
+        assert camera.is_connected
+        camera.disconnect()
+        camera.disconnect()
+        assert not camera.is_connected
+
+    def test_it_connects_again(self, camera: Any) -> None:
+        """Sessions end and begin again in one process. Fix: open everything anew in `connect`."""
+        for _ in range(2):
+            camera.connect()
+            camera.read()
+            camera.disconnect()
+
+    def test_no_thread_outlives_disconnect(self, camera: Any) -> None:
+        """A reader thread left behind keeps the device busy. Fix: stop and join it in `disconnect`."""
+        before = set(threading.enumerate())
+        camera.connect()
+        camera.async_read(1000.0)
+        camera.disconnect()
+        assert not new_threads(before)

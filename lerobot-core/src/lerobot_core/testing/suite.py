@@ -1,0 +1,69 @@
+"""What all suites share: checks cannot be dropped quietly, and a few questions every device is asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+class Suite:
+    """Base of every suite. A check that does not fit is overridden with `xfail(reason=…)`, so that a reader sees why:
+
+    @pytest.mark.xfail(reason="the gripper has no encoder", strict=True)
+    def test_an_observation_matches_its_features(self, robot):
+        super().test_an_observation_matches_its_features(robot)
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith(__package__):
+            return
+        for name, value in vars(cls).items():
+            if name.startswith("test") and hasattr(super(cls, cls), name) and not _excused(value):
+                raise TypeError(
+                    f"{cls.__name__} replaces the check '{name}'; mark it with @pytest.mark.xfail(reason=…) and say why"
+                )
+
+
+def _excused(check: Any) -> bool:
+    marks = getattr(check, "pytestmark", [])
+    return callable(check) and any(mark.name == "xfail" and mark.kwargs.get("reason") for mark in marks)
+
+
+def needs(have: Any, what: str) -> None:
+    """Skip a check whose capability the subclass does not declare."""
+    if not have:
+        pytest.skip(f"not declared: {what}")
+
+
+def until(holds: Callable[[], bool], seconds: float) -> bool:
+    """Whether a condition comes true within a time."""
+    deadline = time.monotonic() + seconds
+    while not (result := holds()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return result
+
+
+def new_threads(before: set[threading.Thread], seconds: float = 2.0) -> list[str]:
+    """Names of threads that were not there before and do not end within a time."""
+
+    def left() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread not in before]
+
+    until(lambda: not left(), seconds)
+    return left()
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two observations or actions hold equal values under equal keys."""
+    return set(one) == set(other) and all(np.array_equal(one[key], other[key]) for key in one)
+
+
+def copied(values: Any) -> dict[str, Any]:
+    """A mapping with copies of its arrays."""
+    return {key: np.array(value) if isinstance(value, np.ndarray) else value for key, value in values.items()}

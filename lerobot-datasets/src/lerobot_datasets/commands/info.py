@@ -1,0 +1,89 @@
+"""`lr dataset info`: what a dataset holds, from its metadata alone. Knows no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from lerobot_core.features import to_info
+from lerobot_datasets.backend import locate
+from lerobot_datasets.v3 import layout
+from lerobot_datasets.v3.layout import MIB
+from lerobot_datasets.v3.reader import Reader
+
+
+@click.command()
+@click.argument("dataset", metavar="PATH_OR_REPO")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(dataset: str, as_json: bool) -> None:
+    """Show what a dataset holds: episodes, rate, robot, tasks, features and sizes.
+
+    PATH_OR_REPO is a dataset's folder, or its user/name.
+    """
+    folder = Path(dataset).expanduser()
+    root = folder if folder.is_dir() else locate(dataset, patterns=["meta/*"])
+    found = describe(Reader(root))
+    click.echo(json.dumps(found, indent=2, ensure_ascii=False) if as_json else render(found))
+
+
+def describe(reader: Reader) -> dict[str, Any]:
+    """Everything the command shows, as plain data."""
+    lengths = np.asarray(reader.episodes["length"], dtype=np.int64)
+    seconds = lengths / reader.fps
+    return {
+        "root": str(reader.root),
+        "version": reader.info.codebase_version,
+        "robot_type": reader.info.robot_type,
+        "fps": reader.fps,
+        "episodes": reader.num_episodes,
+        "frames": reader.num_frames,
+        "seconds": float(seconds.sum()),
+        "episode_seconds": {name: float(f(seconds)) for name, f in _SPREAD.items()} if len(seconds) else None,
+        "tasks": reader.tasks,
+        "features": {key: to_info(feature) for key, feature in reader.features.items()},
+        "stats": reader.stats is not None,
+        "size_mb": {name: _size(reader.root / name) for name in ("data", "videos", "meta")},
+    }
+
+
+_SPREAD = {"min": np.min, "median": np.median, "max": np.max}
+
+
+def _size(folder: Path) -> float:
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / MIB, 3)
+
+
+def render(found: dict[str, Any]) -> str:
+    """The text shown to people."""
+    spread = found["episode_seconds"]
+    lengths = (
+        f", {spread['min']:.1f} / {spread['median']:.1f} / {spread['max']:.1f} s min / median / max" if spread else ""
+    )
+    lines = [
+        f"{found['root']}  ({found['version']})",
+        f"robot     {found['robot_type'] or 'not named'}",
+        f"rate      {found['fps']} fps",
+        f"episodes  {found['episodes']}{lengths}",
+        f"frames    {found['frames']}  ({found['seconds'] / 60:.1f} min)",
+        "size      " + ", ".join(f"{name} {size:.1f} MiB" for name, size in found["size_mb"].items()),
+        f"stats     {'yes' if found['stats'] else 'none: ' + str(layout.STATS) + ' is missing'}",
+        "tasks",
+        *(f"  {i}  {task}" for i, task in enumerate(found["tasks"])),
+        "features",
+    ]
+    width = max(len(key) for key in found["features"])
+    for key, feature in found["features"].items():
+        lines.append(f"  {key:<{width}}  {feature['dtype']:<8} {feature['shape']!s:<14} {_names(feature)}".rstrip())
+    return "\n".join(lines)
+
+
+def _names(feature: dict[str, Any]) -> str:
+    codec = (feature.get("info") or {}).get("video.codec")
+    if codec:
+        return codec
+    names = feature["names"]
+    return ", ".join(map(str, names)) if names else ""

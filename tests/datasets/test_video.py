@@ -1,0 +1,175 @@
+"""Frames by time in any order, joined files, and a queue that overflows without losing alignment."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import recordings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lerobot_core.errors import DataError
+from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v3.writer import Writer
+from lerobot_datasets.video import decode, encode, png
+from lerobot_datasets.video.stream import PictureStream
+
+FPS = 10
+
+
+@pytest.fixture(scope="module", params=[("h264", 10), ("h264", 250), ("libsvtav1", 2)], ids=lambda p: f"{p[0]}-g{p[1]}")
+def joined(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips of 10, 1 and 19 frames as one file; H.264 stores frames out of order."""
+    vcodec, g = request.param
+    folder = tmp_path_factory.mktemp("video")
+    whole, count = folder / "0.mp4", 0
+    for clip, length in enumerate((10, 1, 19)):
+        path = folder / f"{clip}.mp4"
+        file = encode.VideoFile(path, (48, 64), FPS, EncoderConfig(vcodec=vcodec, g=g))
+        for i in range(length):
+            file.write(recordings.picture(count + i))
+        file.close()
+        assert encode.duration(path) == pytest.approx(length / FPS)
+        if clip:
+            encode.append(whole, path, Fraction(count, FPS), folder / f"joined{clip}.mp4")
+            whole = folder / f"joined{clip}.mp4"
+        count += length
+    return whole
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(orders=st.lists(st.lists(st.integers(0, 29), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_any_order(joined: Path, decoder: str, orders: list[list[int]]) -> None:
+    reader = decode.VideoReader(decoder)
+    for order in orders:
+        times = np.float32(np.array(order) / FPS).astype(np.float64)
+        assert [recordings.number_of(picture) for picture in reader.frames(joined, times)] == order
+    reader.close()
+
+
+def test_decoders_agree_with_one_pass(joined: Path, decoder: str) -> None:
+    once = np.stack(list(decode.iterate(joined, 0.0, 3.0)))
+    reader = decode.VideoReader(decoder)
+    np.testing.assert_array_equal(reader.frames(joined, np.arange(30) / FPS), once)
+    assert len(list(decode.iterate(joined, 1.0, 1.5))) == 5
+
+
+def test_tolerance(joined: Path, decoder: str) -> None:
+    with pytest.raises(DataError, match=r"no frame within 0\.0001 s of 0\.140000 s, the nearest is at 0\.1"):
+        decode.VideoReader(decoder).frames(joined, np.array([0.14]))
+    loose = decode.VideoReader(decoder, tolerance_s=0.05)
+    assert recordings.number_of(loose.frames(joined, np.array([0.14]))[0]) == 1
+    with pytest.raises(DataError):
+        loose.frames(joined, np.array([3.4]))
+
+
+def test_open_decoders_are_few_and_stay_home(joined: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = decode.VideoReader("pyav", size=1)
+    for path in (joined, joined.with_name("0.mp4"), joined):
+        reader.frames(path, np.array([0.5]))
+        assert list(reader._open) == [path]
+    assert not pickle.loads(pickle.dumps(reader))._open  # noqa: S301
+    mine = reader._open[joined]
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    reader.frames(joined, np.array([0.5]))
+    assert reader._open[joined] is not mine, "a forked process opens its own"
+
+
+def test_joining_unlike_videos_is_refused(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    for path, size in zip(paths, [(48, 64), (64, 64)], strict=True):
+        file = encode.VideoFile(path, size, FPS, EncoderConfig(vcodec="h264"))
+        file.write(np.zeros((*size, 3), np.uint8))
+        file.close()
+    with pytest.raises(DataError, match=r"b\.mp4' is .* continues is"):
+        encode.append(*paths, Fraction(1, FPS), tmp_path / "c.mp4")
+
+
+def test_encoder_options() -> None:
+    assert encode.options(EncoderConfig()) == {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0"}
+    assert encode.options(EncoderConfig(vcodec="h264", fast_decode=1, threads=2)) == {
+        "g": "2",
+        "crf": "30",
+        "tune": "fastdecode",
+        "threads": "2",
+    }
+
+
+def test_png() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(png.decode(png.encode(noise)), noise)
+    with pytest.raises(DataError, match="no PNG"):
+        png.decode(b"not a picture")
+
+
+class SlowFile:
+    """Takes pictures only when allowed to."""
+
+    def __init__(self) -> None:
+        self.allowed = threading.Event()
+        self.begun = threading.Event()
+        self.numbers: list[int] = []
+
+    def write(self, picture: np.ndarray) -> None:
+        self.begun.set()
+        self.allowed.wait()
+        self.numbers.append(recordings.number_of(picture))
+
+    def close(self) -> None:
+        pass
+
+
+@given(taken=st.integers(0, 2), dropped=st.integers(1, 4), after=st.integers(0, 2))
+@settings(max_examples=15)
+def test_a_full_queue_drops_and_keeps_places(taken: int, dropped: int, after: int) -> None:
+    """One picture is being written and two wait: what comes then is dropped, and the one before stands in."""
+    file = SlowFile()
+    stream = PictureStream(lambda: file, EncoderConfig(queue_size=2), "test")
+    stream.add(0, recordings.picture(0))
+    file.begun.wait()
+    kept = [0, 1, 2]
+    for i in range(1, 3 + dropped):
+        stream.add(i, recordings.picture(i))
+    assert stream.dropped == dropped
+    file.allowed.set()
+    while len(file.numbers) < len(kept):
+        file.begun.wait()
+    late = range(3 + dropped, 3 + dropped + min(taken + after, 2))
+    for i in late:
+        stream.add(i, recordings.picture(i))
+    length = 3 + dropped + len(late)
+    result = stream.finish(length)
+    assert file.numbers == kept + [2] * dropped + list(late)
+    assert result.dropped == dropped
+    assert result.stats["count"].tolist() == [length]
+
+
+def test_dropped_pictures_are_counted_by_the_writer(tmp_path: Path) -> None:
+    config = EncoderConfig(vcodec="h264", queue_size=1)
+    writer = Writer.create(tmp_path / "set", recordings.features(), FPS, encoder=config)
+    for i in range(60):
+        writer.add(recordings.frame(0, i), task="t")
+    writer.save_episode()
+    writer.finalize()
+    assert 0 < writer.dropped[recordings.CAMERA] < 60
+    assert len(list(Reader(tmp_path / "set").frames(0, recordings.CAMERA))) == 60
+
+
+def test_a_failing_encoder_is_heard_of() -> None:
+    def refuse() -> SlowFile:
+        raise OSError("disk full")
+
+    stream = PictureStream(refuse, EncoderConfig(queue_size=1, when_full="wait"), "test")
+    stream._thread.join()
+    with pytest.raises(DataError, match="encode test failed: disk full"):
+        stream.add(0, recordings.picture(0))
+    with pytest.raises(DataError, match="encode test failed: disk full"):
+        stream.finish(1)
+    stream.cancel()

@@ -1,0 +1,77 @@
+"""The commands on emulated servos: the bytes, the timing and the faults of a real bus."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lerobot_core.errors import DeviceError
+from lerobot_motors import emulators
+from lerobot_motors.cameras.pattern import decode
+
+CAMERA = "--robot.cameras={top: {type: pattern, width: 64, height: 48, fps: 25}}"
+
+
+@pytest.fixture
+def pair(emulator_folder):
+    """A follower and a leader that moves, on emulators of this test's own."""
+    robot = ("--robot.type=so101_follower", "--robot.port=emulated://so101?name=follower")
+    return robot, ("--teleop.type=so101_leader", "--teleop.port=emulated://so101-leader?motion=sine&name=leader")
+
+
+def test_the_follower_follows_at_its_rate_though_its_camera_is_slower(commands, pair, capsys):
+    robot, teleop = pair
+    commands("teleoperate", *robot, CAMERA, *teleop, "--fps=60", "--teleop_time_s=2", "--output_file=report.json")
+    report = json.loads(Path("report.json").read_text())
+    assert report["ticks"] == 120
+    assert report["period_error_p50_ms"] < 1.0, "a camera of 25 Hz does not hold it up"
+    assert report["devices"]["robot"]["transactions"] >= 240
+    assert "bus errors" in capsys.readouterr().out
+
+
+def test_a_recording_is_replayed(commands, pair, monkeypatch):
+    robot, teleop = pair
+    dataset = ("--dataset.type=toy_store", "--dataset.repo_id=me/set", "--dataset.root=set")
+    commands(
+        "record", *robot, CAMERA, *teleop, *dataset, "--dataset.single_task=wave", "--dataset.fps=50",
+        "--dataset.num_episodes=1", "--dataset.episode_time_s=1", "--output_file=report.json",
+    )  # fmt: skip
+    with np.load("set/0.npz") as stored:
+        recorded, pictures = stored["action"], stored["observation.images.top"]
+    numbers = [decode(picture) for picture in pictures]
+    assert numbers == sorted(numbers)
+    seconds = json.loads(Path("report.json").read_text())["episodes"][0]["seconds"]
+    assert abs(numbers[-1] - numbers[0] - 25 * seconds) <= 2, "25 pictures per second, whatever the loop does"
+    sent = []
+    monkeypatch.setattr("lerobot_motors.robots.so_follower.SoFollower.send_action", _recording(sent))
+    commands("replay", *robot, *dataset)
+    assert np.allclose([list(action.values()) for action in sent[-len(recorded) :]], recorded, atol=1e-4)
+    steps = np.abs(np.diff([list(action.values()) for action in sent[: -len(recorded)]], axis=0))
+    assert steps.max(initial=0) <= 60 / 50 + 1e-6, "60 units/s up to the first frame"
+
+
+def _recording(sent):
+    from lerobot_motors.robots.so_follower import SoFollower
+
+    send = SoFollower.send_action
+
+    def record(self, action):
+        sent.append(send(self, action))
+        return sent[-1]
+
+    return record
+
+
+def test_a_missing_servo_is_named_and_nothing_stays_open(commands, pair):
+    robot, teleop = pair
+    with pytest.raises(DeviceError, match=r"'elbow_flex' \(id 3\) does not answer"):
+        commands("teleoperate", robot[0], f"{robot[1]}&dead=3", *teleop)
+    assert not emulators.address._children
+
+
+def test_a_port_that_does_not_exist_is_named(commands, pair):
+    with pytest.raises(DeviceError, match="'/dev/no-arm'"):
+        commands("teleoperate", pair[0][0], "--robot.port=/dev/no-arm", *pair[1])

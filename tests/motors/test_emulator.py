@@ -1,0 +1,199 @@
+"""The emulator as a process: what the vendor's own SDK sees, who it belongs to, what it shows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from scservo_sdk import COMM_SUCCESS, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
+
+from lerobot_core.errors import ConfigError, NotConnected
+from lerobot_motors import emulators
+from lerobot_motors.emulators import memory
+
+pytestmark = pytest.mark.usefixtures("emulator_folder")
+
+
+@pytest.fixture
+def port() -> Iterator[PortHandler]:
+    """The SDK's own port, unmended, on an emulated chain."""
+    emulator = emulators.open_port("emulated://so101")
+    handler = PortHandler(emulator.path)
+    handler.openPort()
+    yield handler
+    handler.closePort()
+    emulator.close()
+
+
+def wait_until(happened: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return happened()
+
+
+def test_the_vendors_sdk_talks_to_it(port: PortHandler) -> None:
+    packets = PacketHandler(0)
+    assert packets.ping(port, 3) == (777, COMM_SUCCESS, 0)
+    assert packets.read2ByteTxRx(port, 6, 56) == (2560, COMM_SUCCESS, 0)
+    assert packets.write1ByteTxRx(port, 2, 40, 1) == (COMM_SUCCESS, 0)
+    assert packets.read1ByteTxRx(port, 2, 40)[0] == 1
+    writing = GroupSyncWrite(port, packets, 42, 2)
+    reading = GroupSyncRead(port, packets, 42, 2)
+    for servo in range(1, 7):
+        writing.addParam(servo, [servo, 8])
+        reading.addParam(servo)
+    assert writing.txPacket() == COMM_SUCCESS
+    assert reading.txRxPacket() == COMM_SUCCESS
+    assert [reading.getData(servo, 42, 2) for servo in range(1, 7)] == [2048 + servo for servo in range(1, 7)]
+
+
+def test_a_host_at_another_speed_hears_nothing(port: PortHandler) -> None:
+    port.setBaudRate(115200)
+    assert PacketHandler(0).read2ByteTxRx(port, 1, 3)[1] != COMM_SUCCESS
+    port.setBaudRate(1_000_000)
+    assert PacketHandler(0).read2ByteTxRx(port, 1, 3)[1] == COMM_SUCCESS
+
+
+def test_the_wire_takes_its_time(port: PortHandler) -> None:
+    packets = PacketHandler(0)
+    for servo in range(1, 7):
+        packets.write1ByteTxRx(port, servo, 55, 0)
+        packets.write1ByteTxRx(port, servo, 7, 0)
+    request = [0xFF, 0xFF, 0xFE, 10, 0x82, 56, 2, 1, 2, 3, 4, 5, 6]
+    request.append(~sum(request[2:]) & 0xFF)
+    times = []
+    for _ in range(300):
+        start = time.perf_counter()
+        port.ser.write(request)
+        received = 0
+        while received < 48:
+            received += len(port.readPort(48))
+        times.append(time.perf_counter() - start)
+    wire = (14 + 48) * 10 / 1e6
+    assert min(times) >= wire
+    assert min(times) <= 1.05 * wire + 100e-6  # a busy machine adds to every one
+
+
+def test_its_state_is_current_though_nobody_asks(port: PortHandler) -> None:
+    state = emulators.state()
+    packets = PacketHandler(0)
+    packets.write1ByteTxRx(port, 1, 40, 1)
+    packets.write2ByteTxRx(port, 1, 42, 2500)
+    seen = []
+    assert wait_until(lambda: seen.append(state.positions[0]) or state.positions[0] == 2500)
+    assert len({round(value) for value in seen}) > 20
+    assert state.goals[0] == 2500
+    assert state.torque.tolist() == [True] + [False] * 5
+    ages = []
+    for _ in range(50):
+        time.sleep(0.002)
+        ages.append((time.monotonic_ns() - state.stamp) / 1e6)
+    assert np.median(ages) <= 5.0
+
+
+def test_a_hand_moves_what_is_free(port: PortHandler) -> None:
+    state = emulators.state()
+    PacketHandler(0).write1ByteTxRx(port, 2, 40, 1)
+    before = state.positions
+    state.hand[:] = 1200
+    assert wait_until(lambda: state.positions[0] == 1200)
+    assert state.positions[1] == before[1]
+    state.hand[:] = np.nan
+    time.sleep(0.02)
+    assert state.positions[0] == 1200
+
+
+def test_sine_moves_every_joint_and_seeds_differ() -> None:
+    opened = [emulators.open_port(f"emulated://so101-leader?motion=sine&name=s{seed}&seed={seed}") for seed in (1, 2)]
+    first, second = emulators.state("s1"), emulators.state("s2")
+    start = first.positions
+    assert wait_until(lambda: bool((np.abs(first.positions - start) > 20).all()))
+    assert not np.allclose(first.positions, second.positions, atol=20)
+    for emulator in opened:
+        emulator.close()
+    assert not first.running
+
+
+CHILD = """
+import sys, time
+from lerobot_motors import emulators
+emulator = emulators.open_port("emulated://so101?name=shared")
+emulators.state("shared").scene[3] += 1
+print(emulator.path, flush=True)
+if sys.argv[1] == "stay":
+    time.sleep(60)
+"""
+
+
+def child(mode: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", CHILD, mode], stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_share_an_emulator_by_name() -> None:
+    mine = emulators.open_port("emulated://so101?name=shared")
+    with child("leave") as other:
+        assert other.communicate()[0].strip() == mine.path
+    state = emulators.state("shared")
+    assert state.scene[3] == 1
+    assert state.running
+    again = emulators.open_port("emulated://so101?name=shared")
+    mine.close()
+    assert state.running
+    again.close()
+    again.close()
+    assert not state.running
+    assert not memory.location("shared").exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_it_ends_with_the_process_that_started_it_even_if_killed() -> None:
+    with child("stay") as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        state = emulators.state("shared")
+        shared = memory.Memory(memory.location("shared"))
+        pid = shared.word("pid")
+        shared.close()
+        owner.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: not state.running)
+    assert wait_until(lambda: not alive(pid))
+
+
+def test_it_starts_fast_and_without_anything_heavy() -> None:
+    code = "import sys, lerobot_motors.emulators.process; print(sorted({'numpy', 'attrs', 'rich', 'torch'} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("emulated://so10", "did you mean 'so101'"),
+        ("emulated://so101?sed=3", "did you mean 'seed'"),
+        ("emulated://so101?seed=x", "numbers only"),
+        ("emulated://so101?motion=walk", "none or sine"),
+        ("emulated://so101?name=../up", "letters"),
+    ],
+)
+def test_addresses_that_say_nothing_known_are_refused(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        emulators.open_port(url)
+
+
+def test_the_state_of_none_is_refused() -> None:
+    with pytest.raises(NotConnected, match="'ghost'"):
+        emulators.state("ghost")
