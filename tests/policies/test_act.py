@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import attrs
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lerobot_core.errors import CheckpointError, FeatureError
 from lerobot_core.features import PolicyFeature
 from lerobot_policies.act.config import ActConfig
 from lerobot_policies.act.ensemble import TemporalEnsemble
 from lerobot_policies.act.model import Act, ActModel
+from lerobot_policies.nn.resnet import ResNet
 from lerobot_policies.optim import build_optimizer, clip_gradients
 from lerobot_policies.presets import OptimizerConfig
 
@@ -144,6 +149,20 @@ def test_weights_of_another_network_are_refused(recording):
         Act.from_pretrained(run.folder, config)
 
 
+def test_a_checkpoint_that_lost_its_statistics_is_refused(recording, tmp_path):
+    run = recording("act_vae_env")
+    shutil.copytree(run.folder, tmp_path / "copy")
+    file = tmp_path / "copy/policy_postprocessor.json"
+    data = json.loads(file.read_text())
+    del data["steps"][0]["state_file"]
+    file.write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match="no statistics of action"):
+        Act.from_pretrained(tmp_path / "copy")
+    stats = run.stats()
+    policy = Act.from_pretrained(tmp_path / "copy", dataset_stats=stats)
+    close(policy.postprocessor({"action": run.arrays["chunk/out"]})["action"], run.arrays["chunk/post_whole"])
+
+
 @pytest.mark.parametrize(("use_vae", "tensors", "parameters"), [(True, 234, 51_597_190), (False, 178, 34_223_942)])
 def test_size_of_the_published_model(use_vae, tensors, parameters):
     camera = PolicyFeature(type="VISUAL", shape=(3, 480, 640))
@@ -160,6 +179,26 @@ def test_size_of_the_published_model(use_vae, tensors, parameters):
         model = ActModel(config)
     assert len(model.state_dict()) == tensors
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+def test_backbone_weights_from_a_file(tmp_path):
+    features = {
+        "input_features": {"observation.images.top": PolicyFeature(type="VISUAL", shape=(3, 64, 64))},
+        "output_features": {"action": PolicyFeature(type="ACTION", shape=(2,))},
+    }
+    small = {"device": "cpu", "dim_model": 16, "n_heads": 2, "dim_feedforward": 16, "n_encoder_layers": 1}
+    weights = {key: torch.full_like(value, 0.5) for key, value in ResNet("resnet18").state_dict().items()}
+    published = {**weights, "fc.weight": torch.zeros(1), "bn1.num_batches_tracked": torch.tensor(7)}
+    save_file(published, tmp_path / "resnet18.safetensors")
+    file = str(tmp_path / "resnet18.safetensors")
+    policy = Act(ActConfig(pretrained_backbone_weights=file, **small, **features))
+    assert all(torch.equal(policy.model.backbone.state_dict()[key], value) for key, value in weights.items())
+    with pytest.raises(CheckpointError, match="not hold the weights of resnet34"):
+        Act(ActConfig(vision_backbone="resnet34", pretrained_backbone_weights=file, **small, **features))
+    with pytest.raises(CheckpointError, match="did you mean 'ResNet18_Weights"):
+        Act(ActConfig(pretrained_backbone_weights="ResNet18_Weights.IMAGENET1K", **small, **features))
+    with pytest.raises(CheckpointError, match="not the weights of resnet34"):
+        Act(ActConfig(vision_backbone="resnet34", **small, **features))
 
 
 @pytest.mark.parametrize("coefficient", [0.01, 0.0, -0.3])

@@ -26,7 +26,7 @@ from lerobot_core.features import ACTION, Feature, PolicyFeature, match
 from lerobot_core.roles import ActionChunk
 from lerobot_policies.config import PolicyConfig, to_json
 from lerobot_policies.processors.defaults import POST, PRE, make_pre_post_processors
-from lerobot_policies.processors.normalize import Stats
+from lerobot_policies.processors.normalize import Scaling, Stats
 from lerobot_policies.processors.pipeline import Pipeline
 from lerobot_policies.tensors import read_tensors
 
@@ -281,6 +281,8 @@ class Policy(nn.Module):
             device = {"device_processor": {"device": policy.config.device}}
             policy.preprocessor = Pipeline.load(folder, PRE, device)
             policy.postprocessor = Pipeline.load(folder, POST)
+            for pipeline in (policy.preprocessor, policy.postprocessor):
+                _check_scaled(pipeline, folder)
         return policy.eval()
 
     def _load_weights(self, file: Path) -> None:
@@ -319,6 +321,17 @@ def read_config(folder: Path, kind: type[PolicyConfig]) -> Any:
     if data.pop("type", None) != kind.type:
         raise CheckpointError(f"'{file}' is not of a policy of type '{kind.type}'", path=file)
     return core.structure(data, kind)
+
+
+def _check_scaled(pipeline: Pipeline, folder: Path) -> None:
+    """An arm driven by actions that nobody scaled back would flail."""
+    for step in pipeline.steps:
+        if isinstance(step, Scaling) and (keys := step.unknown()):
+            raise CheckpointError(
+                f"'{folder}' has no statistics of {', '.join(keys)}, which '{step.registry_name}' scales by",
+                path=folder,
+                hint="copy the whole checkpoint folder, or load it with dataset_stats=…",
+            )
 
 
 def usable_device(name: str | None) -> str:

@@ -78,6 +78,11 @@ class Scaling:
             self.stats.setdefault(feature, {})[name] = value.float()
         self._ready.clear()
 
+    def unknown(self) -> list[str]:
+        """Features that are to be scaled but have no statistics: they would pass unchanged."""
+        modes = {key: self._mode(key) for key in self.features if self._wanted(key)}
+        return [key for key, mode in modes.items() if mode != "IDENTITY" and key not in self.stats]
+
     def scaled(self, batch: Batch, inverse: bool) -> Batch:
         out = dict(batch)
         for key in self.features:
@@ -95,8 +100,7 @@ class Scaling:
         return self.features[key].type != "ACTION" and (chosen is None or key in chosen)
 
     def _apply(self, key: str, x: Tensor, inverse: bool) -> Tensor:
-        kind = "ACTION" if key == ACTION else self.features[key].type
-        mode = self.norm_map.get(kind, "IDENTITY")
+        mode = self._mode(key)
         if mode == "IDENTITY" or key not in self.stats:
             return x
         if not x.is_floating_point():
@@ -104,12 +108,15 @@ class Scaling:
                 f"'{key}' is to be scaled by {mode} but holds {x.dtype}",
                 hint="pictures are given to the pre-processor as floating point from 0 to 1",
             )
-        offset, divisor, factor = self._terms(key, kind, mode, x)
+        offset, divisor, factor = self._terms(key, mode, x)
         if mode == "MEAN_STD":
             return x * factor + offset if inverse else (x - offset) / divisor
         return (x + 1) / 2 * divisor + offset if inverse else 2 * (x - offset) / divisor - 1
 
-    def _terms(self, key: str, kind: str, mode: str, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _mode(self, key: str) -> str:
+        return self.norm_map.get("ACTION" if key == ACTION else self.features[key].type, "IDENTITY")
+
+    def _terms(self, key: str, mode: str, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(offset, divisor, factor of the inverse), on the device and in the type of `x`."""
         where = (key, x.device, x.dtype)
         if where not in self._ready:
@@ -120,7 +127,7 @@ class Scaling:
                     f"scaling '{key}' by {mode} needs the statistics '{low}' and '{high}', found {', '.join(values)}",
                     hint="choose another mode in normalization_mapping, or compute the statistics of the dataset",
                 )
-            offset, other = (self._shaped(values[name], kind).to(x.device, x.dtype) for name in (low, high))
+            offset, other = (self._shaped(values[name], key).to(x.device, x.dtype) for name in (low, high))
             if mode == "MEAN_STD":
                 self._ready[where] = (offset, other + self.eps, other)
             else:
@@ -129,9 +136,9 @@ class Scaling:
                 self._ready[where] = (offset, span, span)
         return self._ready[where]
 
-    @staticmethod
-    def _shaped(value: Tensor, kind: str) -> Tensor:
-        return value[:, None, None] if kind == "VISUAL" and value.dim() == 1 else value  # (C, 1, 1)
+    def _shaped(self, value: Tensor, key: str) -> Tensor:
+        picture = key in self.features and self.features[key].type == "VISUAL"
+        return value[:, None, None] if picture and value.dim() == 1 else value  # (C, 1, 1)
 
 
 @attrs.define
