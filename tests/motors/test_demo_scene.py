@@ -91,8 +91,8 @@ def test_pictures_are_a_function_of_seed_pose_and_goal(view: str) -> None:
     assert first.dtype == np.uint8
     assert np.array_equal(first, second)
     assert not np.array_equal(first, Painter(view, 64, 48, seed=2).draw(draw.start, draw.goal))
-    assert not np.array_equal(first, Painter(view, 64, 48, seed=1).draw(draw.start, [*draw.goal, 0, 0.01, 0]))
-    assert not np.array_equal(first, Painter(view, 64, 48, seed=1).draw([*draw.start, 5, 0, 0, 0, 0, 0], draw.goal))
+    assert not np.array_equal(first, Painter(view, 64, 48, seed=1).draw(draw.start, draw.goal + 0.01))
+    assert not np.array_equal(first, Painter(view, 64, 48, seed=1).draw(draw.start + 5, draw.goal))
 
 
 def test_every_goal_and_its_tip_are_in_the_policy_s_picture() -> None:
