@@ -272,7 +272,7 @@ def _origin(origins: Mapping[str, str], path: str) -> str:
 # --- structuring ------------------------------------------------------------------------------------------------------
 
 
-def choose(role: type[Any], name: str, **options: Any) -> Choice[Any]:
+def choose(role: type[Any], name: str, /, **options: Any) -> Choice[Any]:
     """A choice made in code: `choose(Robot, "so101_follower", port="/dev/ttyACM0")`.
 
     Raises:

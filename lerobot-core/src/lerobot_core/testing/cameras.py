@@ -11,7 +11,7 @@ import pytest
 
 from lerobot_core.errors import DeviceTimeout, NotConnected
 from lerobot_core.roles import Camera
-from lerobot_core.testing.suite import Suite, new_threads
+from lerobot_core.testing.suite import Suite, needs, new_threads
 
 
 class CameraSuite(Suite):
@@ -20,12 +20,14 @@ class CameraSuite(Suite):
     Attributes:
         dtype: of a picture.
         channels: size of its last axis.
-        steady: pictures come at `fps`, within a factor of two.
+        steady: `read` gives pictures at `fps`, within a factor of two.
+        on_demand: a picture is made when it is asked for, so that there is always a new one.
     """
 
     dtype: ClassVar[str] = "uint8"
     channels: ClassVar[int] = 3
     steady: ClassVar[bool] = True
+    on_demand: ClassVar[bool] = False
 
     @pytest.fixture
     def camera(self) -> Any:
@@ -87,8 +89,7 @@ class CameraSuite(Suite):
 
     def test_async_read_waits_no_longer_than_asked(self, connected: Any) -> None:
         """The control loop has a deadline. Fix: raise DeviceTimeout when no new picture came in time."""
-        if connected.fps > 200:
-            pytest.skip("a new picture is always there")
+        needs(not self.on_demand, "pictures that do not come on demand")
 
         def three_at_once() -> None:
             for _ in range(3):
@@ -102,8 +103,7 @@ class CameraSuite(Suite):
 
     def test_pictures_come_at_the_rate_it_says(self, connected: Any) -> None:
         """Recording at another rate gives videos of another speed. Fix: set the device's rate, or refuse it."""
-        if not self.steady:
-            pytest.skip("not declared: steady")
+        needs(self.steady, "steady")
         connected.read()
         first = connected.stamp
         for _ in range(5):

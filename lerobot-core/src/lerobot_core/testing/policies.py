@@ -20,10 +20,14 @@ class PolicySuite(Suite):
 
     Attributes:
         trains: it has a loss in torch; without it the checks of `forward` are skipped.
+        untrained: parameters kept for the file format's sake that no gradient can reach.
+        saves: it has something to save; a policy that needs no model has not.
         tolerance: largest difference of actions computed alone and in a batch [user units].
     """
 
     trains: ClassVar[bool] = True
+    untrained: ClassVar[tuple[str, ...]] = ()
+    saves: ClassVar[bool] = True
     tolerance: ClassVar[float] = 1e-4
 
     @pytest.fixture
@@ -89,6 +93,7 @@ class PolicySuite(Suite):
             for name, parameter in policy.named_parameters()
             if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
         ]
+        without = sorted(set(without) ^ set(self.untrained))
         assert not without, f"no gradient: {', '.join(without)}"
 
     def test_padded_steps_do_not_count(self, policy: Any, batch: Any) -> None:
@@ -190,6 +195,7 @@ class PolicySuite(Suite):
 
     def test_what_is_saved_acts_the_same(self, policy: Any, tmp_path: Path) -> None:
         """A checkpoint is the result of days. Fix: save weights, config, both processors and their statistics."""
+        needs(self.saves, "saves")
         wanted = self.run(policy, policy.session(3), [1, 2])
         policy.save_pretrained(tmp_path / "saved")
         loaded = self.load(tmp_path / "saved")

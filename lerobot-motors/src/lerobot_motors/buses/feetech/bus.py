@@ -102,7 +102,7 @@ class FeetechBus:
 
     def ping(self, motor: str | int) -> int | None:
         """Model number of the servo, or None if it does not answer."""
-        servo = self.motors[motor].id if isinstance(motor, str) else motor
+        servo = self._id(motor) if isinstance(motor, str) else motor
         for _ in range(2):
             try:
                 return self._connected().read(servo, REGISTERS["Model_Number"])[0]
@@ -121,7 +121,7 @@ class FeetechBus:
             DeviceTimeout: no reply in time; BadReply: a damaged one, or the servo reports a fault.
             NotConnected: not connected, or the port is gone.
         """
-        place, servo = _register(register), self.motors[motor].id
+        place, servo = _register(register), self._id(motor)
         content, fault = self._attempt(
             lambda: self._connected().read(servo, place), f"reading '{register}'", motor, num_retry
         )
@@ -144,7 +144,7 @@ class FeetechBus:
         """
         place = _register(register)
         names = list(self.motors if motors is None else motors)
-        missing = {self.motors[name].id for name in names}
+        missing = {self._id(name) for name in names}
         replies: dict[int, tuple[int, int]] = {}
         for _ in range(num_retry + 1):
             replies |= self._connected().sync_read(sorted(missing), place)
@@ -163,9 +163,7 @@ class FeetechBus:
 
     def sync_write(self, register: str, values: Mapping[str, float], *, normalize: bool = True) -> None:
         """Write a register of several servos in one packet, which they do not acknowledge."""
-        contents = {
-            self.motors[name].id: self._content(register, name, value, normalize) for name, value in values.items()
-        }
+        contents = {self._id(name): self._content(register, name, value, normalize) for name, value in values.items()}
         self._connected().sync_write(_register(register), contents)
 
     # --- torque -------------------------------------------------------------------------------------------------------
@@ -256,6 +254,12 @@ class FeetechBus:
             )
         return self._wire
 
+    def _id(self, motor: str) -> int:
+        if motor not in self.motors:
+            known = ", ".join(self.motors)
+            raise DeviceError(f"no motor '{motor}'{did_you_mean(motor, self.motors)} (known: {known})", device=motor)
+        return self.motors[motor].id
+
     def resolution(self, motor: str) -> int:
         """Ticks per turn."""
         return tables.MODELS[self.motors[motor].model].resolution
@@ -264,9 +268,10 @@ class FeetechBus:
         """Calibration of a motor.
 
         Raises:
-            DeviceError: there is none.
+            DeviceError: there is none, because it was not connected or not calibrated.
         """
         if motor not in self.calibration:
+            self._connected()
             raise DeviceError(
                 f"position of '{motor}' in user units needs a calibration, there is none",
                 device=motor,
@@ -298,7 +303,7 @@ class FeetechBus:
         return raw if place.sign_bit is None else units.encode_sign_magnitude(raw, place.sign_bit)
 
     def _write(self, register: str, motor: str, value: float, normalize: bool, num_retry: int) -> int:
-        place, servo = _register(register), self.motors[motor].id
+        place, servo = _register(register), self._id(motor)
         content = self._content(register, motor, value, normalize)
         return self._attempt(
             lambda: self._connected().write(servo, place, content), f"writing '{register}'", motor, num_retry
