@@ -72,7 +72,7 @@ def robot_side(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Every benchmark: a table and a line of JSON each, with ratios to a reference measured in the same run."""
     install(session, *ALL, *TEST_TOOLS)
-    for script in ("startup", "loop", "datasets", "serving"):
+    for script in ("startup", "guard", "loop", "datasets", "serving"):
         session.run("python", f"tests/benchmarks/{script}.py")
 
 

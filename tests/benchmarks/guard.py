@@ -1,0 +1,34 @@
+"""What the motion guard costs per tick for six joints: `python tests/benchmarks/guard.py [--calls 20000]`. Bound: 10 µs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+from lerobot_core.guard import Guard
+
+
+def microseconds(calls: int, jump: float) -> float:
+    """Mean cost of one call [µs] while every joint is `jump` away from where it was."""
+    guard = Guard(60, max_speed=90)
+    observation = {f"joint{number}.pos": 0.0 for number in range(6)}
+    actions = [dict.fromkeys(observation, value) for value in (jump, -jump)]
+    start = time.perf_counter()
+    for call in range(calls):
+        guard(actions[call % 2], observation)
+    return (time.perf_counter() - start) / calls * 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=20000)
+    calls = parser.parse_args().calls
+    report = {"free_us": microseconds(calls, 0.1), "limited_us": microseconds(calls, 50.0)}
+    for name, value in report.items():
+        print(f"{name:12}{value:8.2f} µs")
+    print(json.dumps({name: round(value, 2) for name, value in report.items()}))
+
+
+if __name__ == "__main__":
+    main()
