@@ -19,10 +19,10 @@ import tty
 from collections import deque
 from pathlib import Path
 
+from lerobot_core.priority import real_time
 from lerobot_motors.emulators import profiles
 from lerobot_motors.emulators.chain import Chain, Faults, Reply, split
 from lerobot_motors.emulators.memory import Memory
-from lerobot_core.priority import real_time
 
 #: Longest the shared state goes without being written [s].
 REFRESH = 0.004
