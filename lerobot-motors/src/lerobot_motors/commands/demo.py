@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import sys
 from collections.abc import Sequence
 
 import click
@@ -37,7 +38,7 @@ def demo(config: DemoConfig) -> None:
     story.tell()
     results = story.results()
     story.plan.report.write_text(report.render(results), encoding="utf-8")
-    screen = Console()
+    screen = Console(width=None if sys.stdout.isatty() else 120)
     screen.print(table(report.OUTCOME_HEAD, [report.outcome_row(*item) for item in report.outcomes(results)]))
     screen.print(table(report.HEALTH_HEAD, [report.health_row(*item) for item in results.health.items()]))
     screen.print(table(["", ""], [[name, value] for name, value in results.title_facts]))

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from lerobot_motors.demo import scene
 from lerobot_motors.demo.judge import Run
@@ -26,6 +27,9 @@ def losses(history: Sequence[Mapping[str, float]]) -> str:
     steps = [line["step"] for line in history]
     axes.plot(steps, [line["loss"] for line in history], color=BLUE, linewidth=1.8)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_locator(NullLocator())
     _label(axes, "training step", "loss (L1)")
     return _url(figure)
 

@@ -81,7 +81,7 @@ def verdict(results: Results) -> dict[str, float]:
 
 
 OUTCOME_HEAD = ["policy", "success", "runs", "median time to success", "median distance at the end"]
-HEALTH_HEAD = ["command", "rate", "period error p50 / p99 / max", "late ticks", "idle ticks", "dropped frames", "of"]
+HEALTH_HEAD = ["command", "rate", "period error p50 / p99 / max", "late ticks", "idle ticks", "dropped frames", "ticks"]
 
 
 def health_row(name: str, health: Mapping[str, Any]) -> list[str]:
@@ -100,30 +100,52 @@ _ERRORS = ("period_error_p50_ms", "period_error_p99_ms", "period_error_max_ms")
 
 def render(results: Results) -> str:
     """The report as HTML text."""
-    rate = success_rate(list(results.trained))
+    commands = [[name, _seconds(results, name), line] for name, line in results.commands.items()]
+    health = [health_row(name, loop) for name, loop in results.health.items()]
     body = [
-        f"<header><h1>One whole loop</h1><p>teleoperate → record → train → serve → run → report, "
-        f"in {sum(results.seconds.values()) / 60:.1f} minutes. The trained policy reached <b>{rate:.0%}</b> of "
-        f"{len(results.trained)} goals it had never seen.</p></header>",
+        _header(results),
         _cards(results.title_facts),
-        _section("Does it work?", _table(OUTCOME_HEAD, [outcome_row(*item) for item in outcomes(results)], mark=1)
-                 + f"<p class=note>Success: the tool tip stays within {scene.RADIUS * 1e3:.0f} mm of the goal for "
-                 f"{scene.HOLD:g} s, within {scene.LIMIT:g} s of the goal's appearing; measured from the emulated servos' "
-                 "positions by a process that neither the policy nor the arm knows of.</p>"),
-        _section("The runs", _grid([
-            _figure(figures.distances(results.trained), "Trained: distance of the tip to the goal, one line per run"),
-            _figure(figures.goals(results.recorded_goals, results.trained), "The board from above"),
-            _figure(figures.distances(results.untrained), "Untrained: the same network with random weights"),
-            _figure(figures.losses(results.history), "Training loss") if results.history else "",
-        ])),
+        _section("Does it work?", _verdict_table(results)),
+        _section("The runs", _grid(_plots(results))),
         _section("What the policy sees", _frames(results)),
-        _section("How well the loop kept its rate", _table(
-            HEALTH_HEAD, [health_row(name, health) for name, health in results.health.items()])),
-        _section("What was run", _table(["step", "time", "command"], [
-            [name, f"{results.seconds.get(name, 0):.0f} s", line] for name, line in results.commands.items()], code=2)),
+        _section("How well the loop kept its rate", _table(HEALTH_HEAD, health)),
+        _section("What was run", _table(["step", "time", "command"], commands, code=2)),
         _section("Where everything is", _table(["what", "where"], [list(place) for place in results.places], code=1)),
-    ]  # fmt: skip
+    ]
     return _PAGE.replace("BODY", "\n".join(body))
+
+
+def _header(results: Results) -> str:
+    minutes, rate = sum(results.seconds.values()) / 60, success_rate(list(results.trained))
+    return (
+        f"<header><h1>One whole loop</h1><p>teleoperate → record → train → serve → run → report, in {minutes:.1f} minutes. "
+        f"The trained policy reached <b>{rate:.0%}</b> of {len(results.trained)} goals it had never seen.</p></header>"
+    )
+
+
+def _verdict_table(results: Results) -> str:
+    rows = [outcome_row(*item) for item in outcomes(results)]
+    note = (
+        f"Success: the tool tip stays within {scene.RADIUS * 1e3:.0f} mm of the goal for {scene.HOLD:g} s, within "
+        f"{scene.LIMIT:g} s of the goal's appearing (a replay has all the time it takes); measured from the emulated servos' "
+        "positions by a process that neither the policy nor the arm knows of."
+    )
+    return _table(OUTCOME_HEAD, rows, mark=1) + f"<p class=note>{note}</p>"
+
+
+def _plots(results: Results) -> list[str]:
+    plots = [
+        _figure(figures.distances(results.trained), "Trained: distance of the tip to the goal, one line per run"),
+        _figure(figures.goals(results.recorded_goals, results.trained), "The board from above"),
+        _figure(figures.distances(results.untrained), "Untrained: the same network with random weights"),
+    ]
+    if results.history:
+        plots.append(_figure(figures.losses(results.history), "Training loss"))
+    return plots
+
+
+def _seconds(results: Results, step: str) -> str:
+    return f"{results.seconds[step]:.0f} s" if step in results.seconds else ""
 
 
 def _frames(results: Results) -> str:
