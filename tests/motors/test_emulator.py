@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from scservo_sdk import COMM_SUCCESS, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
+from scservo_sdk import COMM_RX_TIMEOUT, COMM_SUCCESS, GroupSyncRead, GroupSyncWrite, PacketHandler, PortHandler
 
 from lerobot_core.errors import ConfigError, NotConnected
 from lerobot_motors import emulators
@@ -38,19 +38,30 @@ def wait_until(happened: Callable[[], bool], seconds: float = 5.0) -> bool:
     return happened()
 
 
+def in_time(port: PortHandler, ask: Callable[[], tuple[int, ...]], attempts: int = 5) -> tuple[int, ...]:
+    """What the SDK gets. It waits 34 ms by the wall clock, which a busy machine may take to run the emulator at all."""
+    for _ in range(attempts):
+        port.ser.reset_input_buffer()
+        answer = ask()
+        if COMM_RX_TIMEOUT not in answer:
+            break
+        time.sleep(0.1)
+    return answer
+
+
 def test_the_vendors_sdk_talks_to_it(port: PortHandler) -> None:
     packets = PacketHandler(0)
-    assert packets.ping(port, 3) == (777, COMM_SUCCESS, 0)
-    assert packets.read2ByteTxRx(port, 6, 56) == (2560, COMM_SUCCESS, 0)
-    assert packets.write1ByteTxRx(port, 2, 40, 1) == (COMM_SUCCESS, 0)
-    assert packets.read1ByteTxRx(port, 2, 40)[0] == 1
+    assert in_time(port, lambda: packets.ping(port, 3)) == (777, COMM_SUCCESS, 0)
+    assert in_time(port, lambda: packets.read2ByteTxRx(port, 6, 56)) == (2560, COMM_SUCCESS, 0)
+    assert in_time(port, lambda: packets.write1ByteTxRx(port, 2, 40, 1)) == (COMM_SUCCESS, 0)
+    assert in_time(port, lambda: packets.read1ByteTxRx(port, 2, 40))[0] == 1
     writing = GroupSyncWrite(port, packets, 42, 2)
     reading = GroupSyncRead(port, packets, 42, 2)
     for servo in range(1, 7):
         writing.addParam(servo, [servo, 8])
         reading.addParam(servo)
     assert writing.txPacket() == COMM_SUCCESS
-    assert reading.txRxPacket() == COMM_SUCCESS
+    assert in_time(port, lambda: (reading.txRxPacket(),)) == (COMM_SUCCESS,)
     assert [reading.getData(servo, 42, 2) for servo in range(1, 7)] == [2048 + servo for servo in range(1, 7)]
 
 
@@ -58,7 +69,7 @@ def test_a_host_at_another_speed_hears_nothing(port: PortHandler) -> None:
     port.setBaudRate(115200)
     assert PacketHandler(0).read2ByteTxRx(port, 1, 3)[1] != COMM_SUCCESS
     port.setBaudRate(1_000_000)
-    assert PacketHandler(0).read2ByteTxRx(port, 1, 3)[1] == COMM_SUCCESS
+    assert in_time(port, lambda: PacketHandler(0).read2ByteTxRx(port, 1, 3))[1] == COMM_SUCCESS
 
 
 def test_the_wire_takes_its_time(port: PortHandler) -> None:

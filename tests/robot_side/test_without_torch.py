@@ -38,8 +38,8 @@ def test_record_then_info_then_replay(tmp_path: Path) -> None:
         "--dataset.episode_time_s=1", "--dataset.reset_time_s=0.2", "--dataset.vcodec=h264",
     )  # fmt: skip
     info = json.loads(lr("dataset", "info", str(tmp_path / "set"), "--json"))
-    assert info["total_episodes"] == 2
-    assert info["total_frames"] == 60
+    assert info["episodes"] == 2
+    assert info["frames"] == 60
     lr("replay", *ROBOT, *dataset, "--dataset.episode=1")
 
 
