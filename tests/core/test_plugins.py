@@ -87,8 +87,19 @@ def test_a_refused_plugin_is_not_called_as_an_observer(discovered) -> None:
     called = []
     bad = module(lr_episode_saved=hookimpl(lambda episode: called.append(episode)), lr_robots=hookimpl(lambda x: []))
     host = discovered(entry("bad", lambda: bad))
-    host.manager.hook.lr_episode_saved(episode=0, dataset={})
+    host.notify("lr_episode_saved", episode=0, dataset={})
     assert called == []
+
+
+def test_an_observer_that_raises_costs_one_line(discovered, capsys: pytest.CaptureFixture[str]) -> None:
+    heard = []
+    host = discovered(
+        entry("bad", lambda: module(lr_episode_saved=hookimpl(raises(ValueError("oops"))))),
+        entry("good", lambda: module(lr_episode_saved=hookimpl(lambda episode: heard.append(episode)))),
+    )
+    host.notify("lr_episode_saved", episode=3, dataset={})
+    assert heard == [3]
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("error", [ValueError("oops"), SystemExit(3)])

@@ -146,6 +146,14 @@ class Host:
             for item in items:
                 yield status, item
 
+    def notify(self, hook: str, **what: Any) -> None:
+        """Tell every observer of a hook. One that raises costs a line on stderr; what it watches goes on."""
+        for observer in getattr(self.manager.hook, hook).get_hookimpls():
+            try:
+                observer.function(**{name: what[name] for name in observer.argnames})
+            except Exception as failure:
+                print(f"lr: {hook} of plugin '{observer.plugin_name}' failed: {_line(failure)}", file=sys.stderr)
+
 
 _host: Host | None = None
 

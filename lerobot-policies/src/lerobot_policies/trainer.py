@@ -232,7 +232,7 @@ class Trainer:
         name = checkpoint.step_name(self.step, self.config.steps)
         folder = checkpoint.publish(self.run, name, self._write)
         progress.say(f"checkpoint {folder}")
-        plugins.host().manager.hook.lr_checkpoint_saved(path=folder, step=self.step)
+        plugins.host().notify("lr_checkpoint_saved", path=folder, step=self.step)
         return folder
 
     def _write(self, folder: Path) -> None:

@@ -198,7 +198,7 @@ class Recording:
         self.episodes.append({"episode": index, **health.to_data(), "dropped": dropped})
         click.echo(f"{title}: saved as {index}, {dropped} frames dropped; {health.line()}", err=True)
         place = {"repo_id": repo_id_of(self._config.dataset.backend), "root": place_of(self._writer)}
-        plugins.host().manager.hook.lr_episode_saved(episode=index, dataset=place)
+        plugins.host().notify("lr_episode_saved", episode=index, dataset=place)
 
 
 def dropped_frames(writer: DatasetWriter) -> int:

@@ -202,7 +202,7 @@ def _episodes(config: RunConfig, rollout: Rollout, bar: Bar) -> None:
         if config.dataset is not None and result["recorded"] is not None:
             options = config.dataset.backend.config
             place = {name: str(getattr(options, name, None) or "") for name in ("repo_id", "root")}
-            plugins.host().manager.hook.lr_episode_saved(episode=result["recorded"], dataset=place)
+            plugins.host().notify("lr_episode_saved", episode=result["recorded"], dataset=place)
 
 
 def _figures(result: dict[str, Any]) -> str:
