@@ -145,4 +145,4 @@ def _type_name(kind: Any) -> str:
 def _shown(default: Any) -> str:
     if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
         return "none" if default.factory in (dict, list) else "computed"
-    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+    return "none" if default in (None, "") else str(default).lower() if isinstance(default, bool) else str(default)
