@@ -14,25 +14,6 @@ from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
 
 
-def locate(
-    repo_id: str,
-    root: str | Path | None = None,
-    revision: str | None = None,
-    *,
-    patterns: list[str] | None = None,
-    force: bool = False,
-) -> Path:
-    """Folder of a dataset: `root`, else its place under $HF_LEROBOT_HOME, else a copy fetched from the Hub.
-
-    Raises:
-        DataError: it is in none of these places.
-    """
-    folder = layout.local_root(repo_id, root)
-    if root is not None or ((folder / layout.INFO).is_file() and not force):
-        return folder
-    return hub.fetch(repo_id, revision, patterns)
-
-
 class LeRobotReader(Reader):
     """A v3.0 folder opened for reading, which can also be had as a torch dataset."""
 
@@ -93,5 +74,5 @@ class LeRobotBackend:
             DataError: no such dataset, or it cannot be read.
         """
         patterns = None if self.config.download_videos else ["meta/*", "data/*"]
-        root = locate(self.config.repo_id, self.config.root, self.config.revision, patterns=patterns)
+        root = hub.locate(self.config.repo_id, self.config.root, self.config.revision, patterns=patterns)
         return LeRobotReader(self.config, root, episodes)

@@ -15,7 +15,7 @@ import torch
 
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import Feature, from_info
-from lerobot_datasets import backend, columns, windows
+from lerobot_datasets import columns, hub, windows
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
@@ -65,7 +65,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         return_uint8: bool = False,
     ) -> None:
         patterns = None if download_videos else ["meta/*", "data/*"]
-        self.root = backend.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
+        self.root = hub.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
         self.repo_id, self.revision, self.selected = repo_id, revision, episodes
         self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
         self.delta_timestamps = dict(delta_timestamps or {})

@@ -1,4 +1,4 @@
-"""Datasets on the Hub: fetching a copy. Knows repositories, not what is in them."""
+"""Where a dataset lies: on this machine, or fetched from the Hub. Knows folders and repositories, not what is in them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,25 @@ from pathlib import Path
 from lerobot_core.errors import DataError
 from lerobot_datasets.v3 import layout
 from lerobot_datasets.v3.metadata import VERSION
+
+
+def locate(
+    repo_id: str,
+    root: str | Path | None = None,
+    revision: str | None = None,
+    *,
+    patterns: list[str] | None = None,
+    force: bool = False,
+) -> Path:
+    """Folder of a dataset: `root`, else its place under $HF_LEROBOT_HOME, else a copy fetched from the Hub.
+
+    Raises:
+        DataError: it is in none of these places.
+    """
+    folder = layout.local_root(repo_id, root)
+    if root is not None or ((folder / layout.INFO).is_file() and not force):
+        return folder
+    return fetch(repo_id, revision, patterns)
 
 
 def fetch(repo_id: str, revision: str | None = None, patterns: Sequence[str] | None = None) -> Path:

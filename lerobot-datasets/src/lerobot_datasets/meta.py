@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lerobot_core.features import to_info
-from lerobot_datasets import backend
+from lerobot_datasets import hub
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader
 
@@ -33,7 +33,7 @@ class LeRobotDatasetMetadata:
         force_cache_sync: bool = False,
     ) -> None:
         patterns = ["meta/*"]
-        folder = backend.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
+        folder = hub.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
         self._init(repo_id, revision, Reader(folder))
 
     def _init(self, repo_id: str, revision: str | None, reader: Reader) -> None:

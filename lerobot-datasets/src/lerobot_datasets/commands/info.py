@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from lerobot_core.features import to_info
-from lerobot_datasets.backend import locate
+from lerobot_datasets.hub import locate
 from lerobot_datasets.v3 import layout
 from lerobot_datasets.v3.layout import MIB
 from lerobot_datasets.v3.reader import Reader
