@@ -12,7 +12,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
-TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100")
+TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6")
 ALL = (
     "./lerobot-core[testing]",
     "./lerobot-motors[opencv,demo]",
