@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,7 +179,7 @@ class Story:
 
     def _socket(self, name: str) -> Path:
         """A short path: those of sockets are limited to about 100 characters."""
-        return Path("/tmp") / f"lr-{self.plan.arm}-{name}.sock"
+        return Path(tempfile.gettempdir()) / f"lr-{self.plan.arm}-{name}.sock"
 
     @contextmanager
     def _lr(self, name: str, arguments: list[str]) -> Iterator[Any]:
