@@ -5,6 +5,8 @@ All distributions are always installed in one command by path, so that none of t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "venv"
@@ -95,9 +97,8 @@ def incumbent(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Wheels of all five distributions, installed together into this clean environment."""
     session.install("build")
-    wheels = session.create_tmp()
+    wheels = Path(session.create_tmp())
     for name in ("core", "motors", "datasets", "policies", "serve"):
-        session.run("python", "-m", "build", "--wheel", "--outdir", wheels, f"lerobot-{name}", silent=True)
-    session.run(
-        "python", "-m", "zipfile", "-l", next(iter(sorted(__import__("pathlib").Path(wheels).glob("*.whl")))).as_posix()
-    )
+        session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), f"lerobot-{name}", silent=True)
+    session.install(*CONSTRAINTS, *map(str, wheels.glob("*.whl")))
+    session.run("lr", "plugins", env={"LR_STRICT_PLUGINS": "1"})
