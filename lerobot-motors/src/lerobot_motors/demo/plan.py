@@ -42,7 +42,7 @@ class DemoConfig:
 
     Attributes:
         output_dir: folder for everything the demo makes; steps that lie there complete are not done again.
-        seed: of starts, goals, weights and pictures.
+        seed: of starts, goals and weights.
         episodes: episodes to record.
         steps: training steps.
         batch_size: samples per training step.
