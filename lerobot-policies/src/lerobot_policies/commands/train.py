@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from lerobot_core.errors import ConfigError
 from lerobot_policies.train_config import TrainConfig
 
 STORED = "train_config.json"
+
+#: Turns an idle thread of torch's waits for its siblings before it sleeps. libgomp's own 300000 make a step several times
+#: slower as soon as another program wants a core; this many cost nothing on a quiet machine. Read when torch is loaded.
+SPIN_COUNT = "20000"
 
 
 class TrainCommand(ConfigCommand):
@@ -60,6 +65,7 @@ def run(options: TrainConfig) -> int:
 
     Continue a run that was stopped or killed: lr train --resume=true --output_dir=FOLDER
     """
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     from lerobot_policies.trainer import Trainer
 
     trainer = Trainer(options)
