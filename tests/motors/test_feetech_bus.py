@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import time
+import tty
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,3 +215,23 @@ def test_options_that_cannot_be_right() -> None:
         FeetechConfig(port="x", motors=motors)
     with pytest.raises(ValueError, match="1000000, 500000"):
         FeetechConfig(port="x", motors={}, baudrate=2_000_000)
+
+
+def test_a_reply_that_came_while_the_machine_stood_still_is_read() -> None:
+    host, servo = os.openpty()
+    tty.setraw(servo)
+    port = Port(os.ttyname(servo), 1_000_000, 5.0)
+    port.openPort()
+    try:
+        port.setPacketTimeoutMillis(0.0)
+        assert port.isPacketTimeout()
+        port.setPacketTimeoutMillis(0.0)
+        os.write(host, b"\xff")
+        assert not port.isPacketTimeout()
+        assert port.readPort(1) == b"\xff"
+        time.sleep(0.01)
+        assert port.isPacketTimeout()
+    finally:
+        port.closePort()
+        os.close(host)
+        os.close(servo)

@@ -16,7 +16,7 @@ class FeetechConfig:
         port: serial port, as /dev/ttyACM0, or an emulated one, as emulated://so101.
         motors: the servos by name.
         baudrate: bits per second the servos are set to.
-        slack_ms: what a reply may take beyond its time on the wire [ms]; by default 5 on a serial port and 60 on an
+        slack_ms: what a reply may take beyond its time on the wire [ms]; by default 5 on a serial port and 250 on an
             emulated one, whose bytes wait for the CPU.
     """
 

@@ -38,6 +38,7 @@ class Port(PortHandler):
         self.replies = 1  # how many the running transaction waits for
         self._slack = slack_ms
         self._deadline = 0.0
+        self._extended = False
         self._sent = 0
         self._suspect = False
         self._buffer = bytearray()
@@ -80,9 +81,13 @@ class Port(PortHandler):
 
     def setPacketTimeoutMillis(self, msec: float) -> None:
         self._deadline = time.monotonic() + msec / 1e3
+        self._extended = False
 
     def isPacketTimeout(self) -> bool:
         if time.monotonic() < self._deadline:
+            return False
+        if not self._extended and self.ser.in_waiting:  # the machine stood still, not the servo: its bytes are here
+            self._deadline, self._extended = time.monotonic() + self._slack / 1e3, True
             return False
         self._suspect = True
         return True

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 #: What a reply may take beyond its time on the wire [ms]: a few USB frames of 1 ms each; a pty hands bytes over by a worker of
 #: the kernel, which waits while the CPU is busy.
-SERIAL_SLACK, EMULATED_SLACK = 5.0, 60.0
+SERIAL_SLACK, EMULATED_SLACK = 5.0, 250.0
 
 #: Bytes of a status packet around its data: two of header, id, length, error, checksum.
 FRAME = 6
