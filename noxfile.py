@@ -22,7 +22,7 @@ ALL = (
     "./lerobot-policies",
     "./lerobot-serve",
 )
-PRODUCED = "outputs/for-the-incumbent"
+PRODUCED = "outputs/interop"
 ROBOT_SIDE = ("./lerobot-core", "./lerobot-motors", "./lerobot-datasets", "./lerobot-serve")
 
 
@@ -80,17 +80,17 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def produce(session: nox.Session) -> None:
-    """Checkpoints and a dataset of ours for the session `incumbent`."""
+    """Checkpoints and a dataset of ours for the session `interop`."""
     install(session, *ALL)
-    session.run("python", "tests/incumbent/produce.py", PRODUCED)
+    session.run("python", "tests/interop/produce.py", PRODUCED)
 
 
 @nox.session(python="3.12", requires=["produce"])
-def incumbent(session: nox.Session) -> None:
+def interop(session: nox.Session) -> None:
     """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
     session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
-    ini = ("-c", "tests/incumbent/pytest.ini", "--confcutdir=tests/incumbent")
-    session.run("python", "-m", "pytest", *ini, "tests/incumbent", env={"LR_PRODUCED": PRODUCED})
+    ini = ("-c", "tests/interop/pytest.ini", "--confcutdir=tests/interop")
+    session.run("python", "-m", "pytest", *ini, "tests/interop", env={"LR_PRODUCED": PRODUCED})
 
 
 @nox.session

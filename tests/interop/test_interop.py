@@ -1,4 +1,4 @@
-"""What we write opens in the published lerobot package and means the same there. Nightly: `nox -s incumbent`.
+"""What we write opens in the published lerobot package and means the same there. Nightly: `nox -s interop`.
 
 Runs in that package's own environment, on what `produce.py` made in ours; `LR_PRODUCED` names the folder.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lerobot", reason="needs the published package: nox -s incumbent")
+pytest.importorskip("lerobot", reason="needs the published package: nox -s interop")
 PRODUCED = Path(os.environ.get("LR_PRODUCED", ""))
 
 
