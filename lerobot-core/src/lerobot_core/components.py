@@ -12,7 +12,9 @@ plugins never imports an implementation; targets are strings, imported when a us
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -31,6 +33,9 @@ class Component(NamedTuple):
         build: "module:attribute" of the class (or function) called with that config to make the object.
         summary: one line for listings.
         needs: optional libraries as "module=what to install", e.g. "cv2=lerobot-motors[opencv]"; checked before building.
+        example: options with which it works with no hardware, data or network; `lr plugins --check` builds it with them.
+        suite: "module:attribute" of a subclass of the role's conformance suite that knows more about it, such as its limits;
+            the role's own suite when empty.
     """
 
     name: str
@@ -38,6 +43,8 @@ class Component(NamedTuple):
     build: str
     summary: str
     needs: tuple[str, ...] = ()
+    example: Mapping[str, Any] = MappingProxyType({})
+    suite: str = ""
 
 
 class Command(NamedTuple):

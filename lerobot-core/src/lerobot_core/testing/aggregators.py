@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from lerobot_core.roles import Aggregator
 from lerobot_core.testing.suite import Suite
 
 
 class AggregatorSuite(Suite):
     """Subclass it and give the fixture `aggregator`."""
 
+    role: ClassVar[type] = Aggregator
+
     @pytest.fixture
     def aggregator(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'aggregator'")
+        return self.part()
 
     @pytest.fixture
     def chunks(self) -> tuple[np.ndarray, np.ndarray]:

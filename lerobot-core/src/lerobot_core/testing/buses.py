@@ -25,6 +25,7 @@ class MotorBusSuite(Suite):
         faults: names of faults that `spoil` can bring about.
     """
 
+    role: ClassVar[type] = MotorBus
     roundtrips: ClassVar[Mapping[str, Sequence[int]]] = {}
     shared: ClassVar[str] = "Present_Position"
     torque_register: ClassVar[str] = ""
@@ -34,7 +35,7 @@ class MotorBusSuite(Suite):
 
     @pytest.fixture
     def bus(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'bus'")
+        return self.part()
 
     @pytest.fixture
     def connected(self, bus: Any) -> Any:

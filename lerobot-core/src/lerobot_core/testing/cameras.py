@@ -24,6 +24,7 @@ class CameraSuite(Suite):
         on_demand: a picture is made when it is asked for, so that there is always a new one.
     """
 
+    role: ClassVar[type] = Camera
     dtype: ClassVar[str] = "uint8"
     channels: ClassVar[int] = 3
     steady: ClassVar[bool] = True
@@ -31,7 +32,7 @@ class CameraSuite(Suite):
 
     @pytest.fixture
     def camera(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'camera'")
+        return self.part()
 
     @pytest.fixture
     def connected(self, camera: Any) -> Any:

@@ -32,6 +32,7 @@ class DatasetBackendSuite(Suite):
         has_stats: readers give statistics.
     """
 
+    role: ClassVar[type] = DatasetBackend
     size: ClassVar[tuple[int, int] | None] = (64, 64)
     lossy: ClassVar[bool] = True
     has_torch: ClassVar[bool] = True
@@ -39,7 +40,7 @@ class DatasetBackendSuite(Suite):
 
     @pytest.fixture
     def backend(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'backend'")
+        return self.part()
 
     def killed(self, backend: Any, elsewhere: Path) -> Any:
         """A backend on a copy of what is on the disk this moment, as if the process had been killed; None: no disk."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from lerobot_core.registry import resolve
 from lerobot_core.roles import ActionChunk, Policy
 from lerobot_core.testing.suite import Suite, copied, needs, same
 
@@ -25,6 +26,7 @@ class PolicySuite(Suite):
         tolerance: largest difference of actions computed alone and in a batch [user units].
     """
 
+    role: ClassVar[type] = Policy
     trains: ClassVar[bool] = True
     untrained: ClassVar[tuple[str, ...]] = ()
     saves: ClassVar[bool] = True
@@ -32,7 +34,7 @@ class PolicySuite(Suite):
 
     @pytest.fixture
     def policy(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'policy'")
+        return self.part()
 
     @pytest.fixture
     def batch(self, policy: Any) -> Any:
@@ -41,7 +43,9 @@ class PolicySuite(Suite):
 
     def load(self, path: Path) -> Any:
         """The policy that was saved in a folder."""
-        raise TypeError(f"{type(self).__name__} does not say how a saved policy is loaded")
+        if self.component is None:
+            raise TypeError(f"{type(self).__name__} does not say how a saved policy is loaded")
+        return resolve(self.component.build).from_pretrained(path)
 
     def observation(self, policy: Any, seed: int) -> dict[str, Any]:
         """A numpy observation in dataset names, with what the policy's input features ask for."""

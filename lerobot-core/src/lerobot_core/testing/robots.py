@@ -115,6 +115,7 @@ class RobotSuite(_Device):
         limits: action key → (low, high) that must not be passed [user units].
     """
 
+    role: ClassVar[type] = Robot
     moves: ClassVar[bool] = True
     step: ClassVar[float] = 5.0
     settle_seconds: ClassVar[float] = 2.0
@@ -122,7 +123,7 @@ class RobotSuite(_Device):
 
     @pytest.fixture
     def robot(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'robot'")
+        return self.part()
 
     @pytest.fixture
     def device(self, robot: Any) -> Any:
@@ -277,9 +278,11 @@ def _unplugged(*args: Any, **kwargs: Any) -> None:
 class TeleoperatorSuite(_Device):
     """Subclass it and give the fixture `teleoperator`: a new one for each check, not connected."""
 
+    role: ClassVar[type] = Teleoperator
+
     @pytest.fixture
     def teleoperator(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'teleoperator'")
+        return self.part()
 
     @pytest.fixture
     def device(self, teleoperator: Any) -> Any:

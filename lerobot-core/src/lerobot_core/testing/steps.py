@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,15 +16,17 @@ from lerobot_core.testing.suite import Suite, copied, same
 
 
 class ProcessorStepSuite(Suite):
-    """Subclass it and give the fixtures `step`, new for each check, and `given`, the features in front of it."""
+    """Subclass it and give the fixture `step`, new for each check, and `given` where the step needs other features in front of it."""
+
+    role: ClassVar[type] = ProcessorStep
 
     @pytest.fixture
     def step(self) -> Any:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'step'")
+        return self.part()
 
     @pytest.fixture
     def given(self) -> Mapping[str, Any]:
-        raise TypeError(f"{type(self).__name__} gives no fixture 'given'")
+        return {"shoulder.pos": float, "elbow.pos": float, "gripper.pos": float, "front": (48, 64, 3)}
 
     def values(self, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values of these features; override where only some values make sense."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+
+from lerobot_core import config
+from lerobot_core.components import Component
 
 
 class Suite:
@@ -17,7 +20,20 @@ class Suite:
     @pytest.mark.xfail(reason="the gripper has no encoder", strict=True)
     def test_an_observation_matches_its_features(self, robot):
         super().test_an_observation_matches_its_features(robot)
+
+    Attributes:
+        role: what it tests.
+        component: what `lr plugins --check` is testing; a suite of one's own gives its fixture instead.
     """
+
+    role: ClassVar[type]
+    component: ClassVar[Component | None] = None
+
+    def part(self) -> Any:
+        """The component under test, built with its example options."""
+        if self.component is None:
+            raise TypeError(f"{type(self).__name__} does not override the fixture that gives the part to test")
+        return config.choose(self.role, self.component.name, **self.component.example).build()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
