@@ -69,7 +69,13 @@ class Reporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._say(part="", check="collecting the checks", outcome="failed", message=_last(report), why="")
+            self._say(
+                part=report.nodeid.partition("::")[2],
+                check="collecting the checks",
+                outcome="failed",
+                message=_last(report),
+                why="",
+            )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         part, check = _names(nodeid)
