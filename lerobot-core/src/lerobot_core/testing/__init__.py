@@ -13,7 +13,17 @@ Needs the extra `lerobot-core[testing]`. Pin the version you test against: a new
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker sees; at run time the names below are imported on use
+    from lerobot_core.testing.aggregators import AggregatorSuite as AggregatorSuite
+    from lerobot_core.testing.buses import MotorBusSuite as MotorBusSuite
+    from lerobot_core.testing.cameras import CameraSuite as CameraSuite
+    from lerobot_core.testing.datasets import DatasetBackendSuite as DatasetBackendSuite
+    from lerobot_core.testing.policies import PolicySuite as PolicySuite
+    from lerobot_core.testing.robots import RobotSuite as RobotSuite
+    from lerobot_core.testing.robots import TeleoperatorSuite as TeleoperatorSuite
+    from lerobot_core.testing.steps import ProcessorStepSuite as ProcessorStepSuite
 
 _HOMES = {
     "RobotSuite": "robots",

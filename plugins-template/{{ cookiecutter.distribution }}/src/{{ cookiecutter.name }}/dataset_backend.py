@@ -117,7 +117,8 @@ class Reader:
     def __init__(self, root: Path, episodes: Sequence[int] | None = None) -> None:
         info, self._files = _read_info(root), _episode_files(root)
         self._tasks = [_load(file, TASK).tolist() for file in self._files]
-        self._numbers = {task: number for number, task in enumerate(dict.fromkeys(sum(self._tasks, [])))}
+        known = dict.fromkeys(task for tasks in self._tasks for task in tasks)
+        self._numbers = {task: number for number, task in enumerate(known)}
         self.episodes = list(range(len(self._files)) if episodes is None else episodes)
         if unknown := [episode for episode in self.episodes if not 0 <= episode < len(self._files)]:
             raise DataError(f"no episode {unknown[0]} in '{root}', which has {len(self._files)}", path=root)
@@ -152,7 +153,8 @@ class Reader:
         found = {}
         for key, feature in self._stored.items():
             if feature.dtype.startswith("float"):
-                values = np.concatenate([_load(self._files[episode], key) for episode in self.episodes], dtype=np.float64)
+                arrays = [_load(self._files[episode], key) for episode in self.episodes]
+                values = np.concatenate(arrays, dtype=np.float64)
                 named = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
                 found[key] = named | {"count": np.array([len(values)])}
         return found
@@ -185,7 +187,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads((root / INFO).read_text())
     except (OSError, ValueError) as failure:
-        raise DataError(f"'{root}' is no dataset of this kind: {failure}", path=root, hint="check the root") from failure
+        raise DataError(f"'{root}' is no dataset: {failure}", path=root, hint="check the root") from failure
     return info
 
 
