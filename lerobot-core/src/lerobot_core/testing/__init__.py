@@ -12,6 +12,7 @@ Needs the extra `lerobot-core[testing]`. Pin the version you test against: a new
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         import pytest  # the fakes beside the suites are used without it
 
-        home = f"{__name__}.{_HOMES[name]}"
-        pytest.register_assert_rewrite(home)
-        return getattr(import_module(home), name)
+        homes = {f"{__name__}.{home}" for home in _HOMES.values()}
+        pytest.register_assert_rewrite(*homes - set(sys.modules))  # all at once: suites import each other
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
