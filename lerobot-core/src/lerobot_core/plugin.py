@@ -9,6 +9,7 @@ from lerobot_core.components import Command, hookimpl
 def lr_commands() -> list[Command]:
     return [
         Command("info", "lerobot_core.cli.info:info", "Versions, plugins, codecs and devices found on this machine."),
+        Command("new", "lerobot_core.cli.new:new", "Make the project of a plugin, for any role."),
         Command("plugins", "lerobot_core.cli.listing:list_plugins", "List plugins: what they offer and their state."),
         Command(
             "config explain", "lerobot_core.cli.listing:explain", "Show where each option of a command comes from."
