@@ -19,11 +19,11 @@ class Test{{ cookiecutter.class_name }}Teleoperator(TeleoperatorSuite):
 
 
 def test_it_swings_as_far_as_asked() -> None:
-    teleoperator = choose(Teleoperator, "{{ cookiecutter.name }}", joints=["wrist"], amplitude=10.0, period=0.2).build()
+    teleoperator = choose(Teleoperator, "{{ cookiecutter.name }}", amplitude=10.0, period=0.2).build()
     teleoperator.connect()
     positions = []
     for _ in range(20):
-        positions.append(teleoperator.get_action()["wrist.pos"])
+        positions.append(teleoperator.get_action()["elbow.pos"])
         time.sleep(0.01)
     teleoperator.disconnect()
     assert -10 <= min(positions) < -5

@@ -165,7 +165,7 @@ class Reader:
         Raises:
             DataError: always.
         """
-        raise DataError("datasets of type '{{ cookiecutter.name }}' cannot be trained on yet", hint="convert it, or write Reader.torch")
+        raise DataError("this kind of dataset cannot be trained on yet", hint="convert it, or write Reader.torch")
 
 
 def _dtype(feature: Feature) -> str:

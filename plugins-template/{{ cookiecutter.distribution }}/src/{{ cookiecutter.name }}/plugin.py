@@ -158,5 +158,11 @@ def lr_trackers() -> list[Component]:
 
 @hookimpl
 def lr_commands() -> list[Command]:
-    return [Command("{{ cookiecutter.distribution }}", "{{ cookiecutter.name }}.command:command", "Show how far each number of a robot's observation wanders.")]
+    return [
+        Command(
+            "{{ cookiecutter.distribution }}",
+            "{{ cookiecutter.name }}.command:command",
+            "Show how far each number of a robot's observation wanders.",
+        ),
+    ]
 {%- endif %}
