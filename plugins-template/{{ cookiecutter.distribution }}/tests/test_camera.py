@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from lerobot_core.config import choose
-from lerobot_core.errors import ConfigError, DeviceError
+from lerobot_core.errors import ConfigError, DeviceError, DeviceTimeout
 from lerobot_core.roles import Camera
 from lerobot_core.testing import CameraSuite
 
@@ -24,9 +25,19 @@ def test_a_failure_of_the_sensor_reaches_the_reader(monkeypatch: pytest.MonkeyPa
         raise OSError("unplugged")
 
     monkeypatch.setattr(camera.sensor, "grab", fail)
-    camera.connect()
     with pytest.raises(DeviceError, match="unplugged"):
-        camera.read()
+        camera.connect()
+    assert not camera.is_connected
+
+
+def test_the_latest_picture_is_there_at_once() -> None:
+    camera = choose(Camera, "{{ cookiecutter.name }}", fps=10.0).build()
+    camera.connect()
+    first, again = camera.read_latest(), camera.read_latest()
+    assert np.array_equal(first, again)
+    assert not np.shares_memory(first, again)
+    with pytest.raises(DeviceTimeout, match="ms old"):
+        camera.read_latest(max_age_ms=0.0)
     camera.disconnect()
 
 

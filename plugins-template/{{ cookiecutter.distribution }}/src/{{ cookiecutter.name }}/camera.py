@@ -13,7 +13,7 @@ from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
 
 from {{ cookiecutter.name }}.camera_config import {{ cookiecutter.class_name }}CameraConfig
 
-#: Longest that `read` waits for the next picture [s].
+#: Longest that `connect` and `read` wait for a picture [s].
 PATIENCE = 5.0
 
 
@@ -60,7 +60,12 @@ class {{ cookiecutter.class_name }}Camera:
         return self._thread is not None
 
     def connect(self) -> None:
-        """Open the sensor and take pictures; does nothing when that is so."""
+        """Open the sensor and wait for its first picture; does nothing when it is open.
+
+        Raises:
+            DeviceTimeout: none came within 5 s.
+            DeviceError: the sensor failed.
+        """
         if self.is_connected:
             return
         self.sensor.open()
@@ -68,6 +73,11 @@ class {{ cookiecutter.class_name }}Camera:
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name=f"camera {self.name}", daemon=True)
         self._thread.start()
+        try:
+            self._after(0, PATIENCE)
+        except DeviceError:
+            self.disconnect()
+            raise
 
     def read(self) -> np.ndarray:
         """The next picture (H, W, 3); waits for it.
@@ -90,6 +100,16 @@ class {{ cookiecutter.class_name }}Camera:
         """
         return self._after(self.stamp, timeout_ms / 1e3)
 
+    def read_latest(self, max_age_ms: float = 500) -> np.ndarray:
+        """The newest picture (H, W, 3), handed out before or not, so that a loop faster than the camera need not wait.
+
+        Raises:
+            NotConnected: before `connect` or after `disconnect`.
+            DeviceTimeout: it is older than `max_age_ms`.
+            DeviceError: the sensor failed.
+        """
+        return self._after(time.monotonic_ns() - int(max_age_ms * 1e6), 0.0).copy()
+
     def disconnect(self) -> None:
         """End the thread and close the sensor; does nothing when it is closed."""
         if self._thread is None:
@@ -108,8 +128,9 @@ class {{ cookiecutter.class_name }}Camera:
             if self._failure is not None:
                 raise DeviceError(f"'{self.name}' failed: {self._failure}", device=self.name) from self._failure
             if self._newest is None or self._newest[1] <= stamp:
+                age = f"{(time.monotonic_ns() - self._newest[1]) / 1e6:.0f} ms old" if self._newest else "still to come"
                 raise DeviceTimeout(
-                    f"'{self.name}' gave no new picture within {seconds * 1e3:.0f} ms",
+                    f"'{self.name}' gave no new picture in {seconds * 1e3:.0f} ms, the newest is {age}",
                     device=self.name,
                     hint="check the cable, or lower fps, width or height",
                 )

@@ -46,6 +46,7 @@ class Wire:
         self._memory = {number: bytearray(64) for number in ids}
         for number in self._memory:
             self.write(number, REGISTERS["Model_Number"].address, (777).to_bytes(2, "little"))
+            self.write(number, REGISTERS["Goal_Position"].address, (TICKS_PER_TURN // 2).to_bytes(2, "little"))
 
     def open(self) -> None:
         self.is_open = True
