@@ -1,5 +1,6 @@
 """Removes what belongs to roles that were not asked for: each role has its own files, named after it."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,3 +14,5 @@ for role in set(known) - set(asked):
     stem = role.replace("-", "_")
     for file in (*package.glob(f"{stem}*.py"), *tests.glob(f"test_{stem}.py")):
         file.unlink()
+for compiled in list(Path().rglob("__pycache__")):  # installers compile what they can of an installed template
+    shutil.rmtree(compiled)
