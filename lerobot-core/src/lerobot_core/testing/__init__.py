@@ -12,18 +12,23 @@ Needs the extra `lerobot-core[testing]`. Pin the version you test against: a new
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
+#: suite → module, and the modules its checks come from
 _HOMES = {
-    "RobotSuite": "robots",
-    "TeleoperatorSuite": "robots",
-    "CameraSuite": "cameras",
-    "MotorBusSuite": "buses",
-    "DatasetBackendSuite": "datasets",
-    "PolicySuite": "policies",
-    "AggregatorSuite": "aggregators",
-    "ProcessorStepSuite": "steps",
+    "RobotSuite": ("robots", "devices"),
+    "TeleoperatorSuite": ("teleoperators", "devices"),
+    "CameraSuite": ("cameras",),
+    "MotorBusSuite": ("buses",),
+    "DatasetBackendSuite": ("datasets", "recordings", "loading"),
+    "PolicySuite": ("policies", "learning"),
+    "AggregatorSuite": ("aggregators",),
+    "ProcessorStepSuite": ("steps",),
+    "EnvSuite": ("envs",),
+    "TrackerSuite": ("trackers",),
+    "CommandSuite": ("commands",),
 }
 
 __all__ = [*_HOMES]
@@ -33,7 +38,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         import pytest  # the fakes beside the suites are used without it
 
-        home = f"{__name__}.{_HOMES[name]}"
-        pytest.register_assert_rewrite(home)
-        return getattr(import_module(home), name)
+        homes = [f"{__name__}.{home}" for home in _HOMES[name]]
+        pytest.register_assert_rewrite(*[home for home in homes if home not in sys.modules])
+        return getattr(import_module(homes[0]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
