@@ -8,12 +8,12 @@ import pytest
 from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError
 from lerobot_core.roles import Env
-from lerobot_core.testing import EnvSuite
 
 from {{ cookiecutter.name }} import plugin
+from {{ cookiecutter.name }}.env_conformance import {{ cookiecutter.class_name }}EnvSuite
 
 
-class Test{{ cookiecutter.class_name }}Env(EnvSuite):
+class Test{{ cookiecutter.class_name }}Env({{ cookiecutter.class_name }}EnvSuite):
     component = plugin.lr_envs()[0]
 
 
@@ -31,7 +31,8 @@ def test_going_to_the_goal_is_the_task() -> None:
 def test_an_episode_is_cut_off() -> None:
     env = choose(Env, "{{ cookiecutter.name }}", max_steps=2, tolerance=0.1).build()
     env.reset(seed=1)
-    assert [env.step({})[3] for _ in range(2)] == [False, True]
+    still = dict.fromkeys(env.action_features, 0.0)
+    assert [env.step(still)[3] for _ in range(2)] == [False, True]
 
 
 @pytest.mark.parametrize("options", [{"joints": []}, {"limit": 0.0}, {"tolerance": -1.0}, {"max_steps": 0}])

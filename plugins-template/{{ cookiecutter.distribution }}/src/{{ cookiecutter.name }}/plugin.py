@@ -135,6 +135,8 @@ def lr_envs() -> list[Component]:
             "{{ cookiecutter.name }}.env_config:{{ cookiecutter.class_name }}EnvConfig",
             "{{ cookiecutter.name }}.env:{{ cookiecutter.class_name }}Env",
             "An arm in memory that is to reach a goal",
+            example={"max_steps": 20},
+            suite="{{ cookiecutter.name }}.env_conformance:{{ cookiecutter.class_name }}EnvSuite",
         ),
     ]
 {%- endif %}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,5 +18,11 @@ class {{ cookiecutter.class_name }}TrackerSuite(TrackerSuite):
     """A file to write to, and how it is read."""
 
     @pytest.fixture
-    def tracker(self, tmp_path: Path) -> Any:
-        return {{ cookiecutter.class_name }}Tracker({{ cookiecutter.class_name }}TrackerConfig(path=tmp_path / "numbers.jsonl"))
+    def tracker(self, tmp_path: Path) -> Iterator[Any]:
+        tracker = {{ cookiecutter.class_name }}Tracker({{ cookiecutter.class_name }}TrackerConfig(path=tmp_path / "numbers.jsonl"))
+        yield tracker
+        tracker.close()
+
+    def logged(self, tracker: Any) -> list[tuple[int, dict[str, float]]]:
+        rows = [json.loads(line) for line in tracker.config.path.read_text().splitlines()]
+        return [(row.pop("step"), row) for row in rows]
