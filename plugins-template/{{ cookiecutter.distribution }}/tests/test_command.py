@@ -1,4 +1,4 @@
-"""The command as users call it, on a toy robot."""
+"""The command passes the suite that every command has to pass, and works on a toy robot."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 from lerobot_core.cli import main
+from lerobot_core.testing import CommandSuite
 from lerobot_core.testing import plugin as toys
+
+from {{ cookiecutter.name }} import plugin
 
 
 @pytest.fixture(autouse=True)
 def _toys(host: Any) -> None:
     host.add(toys, "toys", "lerobot-core")
+
+
+class Test{{ cookiecutter.class_name }}Command(CommandSuite):
+    component = plugin.lr_commands()[0]
 
 
 def run(*options: str) -> int:

@@ -9,12 +9,12 @@ import torch
 from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError
 from lerobot_core.roles import Policy
-from lerobot_policies.testing import TrainedPolicySuite
 
 from {{ cookiecutter.name }} import plugin
+from {{ cookiecutter.name }}.policy_conformance import {{ cookiecutter.class_name }}PolicySuite
 
 
-class Test{{ cookiecutter.class_name }}Policy(TrainedPolicySuite):
+class Test{{ cookiecutter.class_name }}Policy({{ cookiecutter.class_name }}PolicySuite):
     component = plugin.lr_policies()[0]
 
     def test_the_loss_falls_when_it_is_trained(self, policy: Any, batch: Any) -> None:

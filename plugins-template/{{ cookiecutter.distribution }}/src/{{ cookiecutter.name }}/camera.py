@@ -57,7 +57,7 @@ class {{ cookiecutter.class_name }}Camera:
 
     @property
     def is_connected(self) -> bool:
-        return self._thread is not None
+        return self._thread is not None and not self._stopping.is_set()
 
     def connect(self) -> None:
         """Open the sensor and wait for its first picture; does nothing when it is open.
@@ -114,17 +114,24 @@ class {{ cookiecutter.class_name }}Camera:
         """End the thread and close the sensor; does nothing when it is closed."""
         if self._thread is None:
             return
-        self._stopping.set()
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
         self._thread.join()
         self._thread = None
         self.sensor.close()
 
     def _after(self, stamp: int, seconds: float) -> np.ndarray:
-        """The newest picture that arrived after `stamp`."""
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")
+        """The newest picture that arrived after `stamp`; also `disconnect` ends the wait for it."""
+
+        def is_over() -> bool:
+            fresh = self._newest is not None and self._newest[1] > stamp
+            return fresh or self._failure is not None or not self.is_connected
+
         with self._changed:
-            self._changed.wait_for(lambda: self._failure or (self._newest and self._newest[1] > stamp), seconds)
+            self._changed.wait_for(is_over, seconds)
+            if not self.is_connected:
+                raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")
             if self._failure is not None:
                 raise DeviceError(f"'{self.name}' failed: {self._failure}", device=self.name) from self._failure
             if self._newest is None or self._newest[1] <= stamp:
@@ -139,7 +146,7 @@ class {{ cookiecutter.class_name }}Camera:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while self.is_connected:
                 picture = self.sensor.grab()
                 with self._changed:
                     self._newest = picture, time.monotonic_ns()

@@ -143,17 +143,7 @@ class {{ cookiecutter.class_name }}MotorBus:
             DeviceTimeout: the servo does not answer.
             DeviceError: there is no such servo or register, or the value does not fit into it.
         """
-        self._require_connection()
-        place = self._register(register)
-        ticks = value * TICKS_PER_TURN / 360 + TICKS_PER_TURN / 2 if normalize and place.is_angle else value
-        try:
-            data = round(ticks).to_bytes(place.size, "little", signed=place.signed)
-        except (OverflowError, ValueError):  # the second is what a NaN gives
-            raise DeviceError(
-                f"{value:g} does not fit into '{register}' of '{motor}' ({place.size} bytes)", device=self.name
-            ) from None
-        if not self.wire.write(self._id(motor), place.address, data):
-            raise self._silent(motor)
+        self.sync_write(register, {motor: value}, normalize=normalize)
 
     def sync_read(
         self, register: str, motors: Sequence[str] | None = None, *, normalize: bool = True
@@ -162,9 +152,13 @@ class {{ cookiecutter.class_name }}MotorBus:
         return {motor: self.read(register, motor, normalize=normalize) for motor in motors or self.motors}
 
     def sync_write(self, register: str, values: Mapping[str, float], *, normalize: bool = True) -> None:
-        """The same register of several servos; a real wire does it in one packet."""
-        for motor, value in values.items():
-            self.write(register, motor, value, normalize=normalize)
+        """The same register of several servos; a real wire does it in one packet. A bad value writes none of them."""
+        self._require_connection()
+        place = self._register(register)
+        packet = {self._id(motor): self._encoded(register, motor, value, normalize) for motor, value in values.items()}
+        for motor in values:
+            if not self.wire.write(self.motors[motor], place.address, packet[self.motors[motor]]):
+                raise self._silent(motor)
 
     def enable_torque(self, motors: Sequence[str] | None = None) -> None:
         self.sync_write("Torque_Enable", dict.fromkeys(motors or self.motors, 1))
@@ -186,6 +180,16 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def write_calibration(self, calibration: Mapping[str, Any]) -> None:
         self.sync_write("Homing_Offset", {motor: values["homing_offset"] for motor, values in calibration.items()})
+
+    def _encoded(self, register: str, motor: str, value: float, normalize: bool) -> bytes:
+        place = REGISTERS[register]
+        ticks = value * TICKS_PER_TURN / 360 + TICKS_PER_TURN / 2 if normalize and place.is_angle else value
+        try:
+            return round(ticks).to_bytes(place.size, "little", signed=place.signed)
+        except (OverflowError, ValueError):  # the second is what a NaN gives
+            raise DeviceError(
+                f"{value:g} does not fit into '{register}' of '{motor}' ({place.size} bytes)", device=self.name
+            ) from None
 
     def _id(self, motor: str) -> int:
         if motor not in self.motors:

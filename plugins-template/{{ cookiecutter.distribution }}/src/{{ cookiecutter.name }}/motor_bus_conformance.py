@@ -15,6 +15,7 @@ class {{ cookiecutter.class_name }}MotorBusSuite(MotorBusSuite):
         "Homing_Offset": (-32768, 32767, -1),
         "Goal_Position": (0, 4095, 2048),
     }
+    too_large: ClassVar[Mapping[str, Sequence[int]]] = {"Homing_Offset": (32768, -32769), "Goal_Position": (65536, -1)}
     torque_register = "Torque_Enable"
 
     def silence(self, bus: Any, motor: str) -> bool:

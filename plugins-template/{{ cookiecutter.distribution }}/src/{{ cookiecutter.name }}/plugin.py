@@ -77,7 +77,7 @@ def lr_policies() -> list[Component]:
             "{{ cookiecutter.name }}.policy:{{ cookiecutter.class_name }}Policy",
             "A small network from the state to a chunk of actions",
             example={"chunk_size": 8, "n_action_steps": 8, "hidden_size": 32},
-            suite="lerobot_policies.testing:TrainedPolicySuite",
+            suite="{{ cookiecutter.name }}.policy_conformance:{{ cookiecutter.class_name }}PolicySuite",
         ),
     ]
 {%- endif %}
