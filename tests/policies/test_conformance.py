@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from lerobot_core.components import Component
+from lerobot_core.features import PolicyFeature
 from lerobot_policies import plugin
 from lerobot_policies.testing import TrainedPolicySuite
 
@@ -30,7 +31,9 @@ class TestAct(TrainedPolicySuite):
 class WithoutCameras(TrainedPolicySuite):
     """The backbone is most of the time and none of what these variants change."""
 
-    inputs = {key: feature for key, feature in TrainedPolicySuite.inputs.items() if feature.type != "VISUAL"}
+    inputs: ClassVar[dict[str, PolicyFeature]] = {
+        key: feature for key, feature in TrainedPolicySuite.inputs.items() if feature.type != "VISUAL"
+    }
 
 
 class TestActWithTemporalEnsemble(WithoutCameras):
