@@ -220,4 +220,5 @@ def test_its_parts_record_train_and_run(lab: Lr, tmp_path: Path) -> None:
         "-c", CONSOLE, "run", robot, f"--policy.path={checkpoint}", "--aggregate_fn_name=my_lab", "--duration=1",
         f"--output_file={report}",
     )  # fmt: skip
-    assert json.loads(report.read_text())["ticks"] > 10
+    summary = json.loads(report.read_text())["summary"]
+    assert (summary["ticks"] > 10, summary["idle"] < summary["ticks"]) == (True, True)
