@@ -112,9 +112,9 @@ def test_help_explains_every_role(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said", "advice"),
     [
-        ([], "a role and a name are needed", "lr new robot my_arm"),
-        (["robot"], "'robot' has no name", "the name last"),
-        (["my_arm", "robot"], "'my_arm robot' has no name", "the name last"),
+        ([], "no role is asked for", "lr new robot my_arm"),
+        (["robot"], "'robot' does not end in a name", "the name last"),
+        (["my_arm", "robot"], "'my_arm robot' does not end in a name", "the name last"),
         (["robto", "my_arm"], "unknown role 'robto'; did you mean 'robot'", "roles first"),
         (["robot", "my-arm"], "'my-arm' cannot name", "'my_arm'"),
         (["robot", "LeftHand2"], "'LeftHand2' cannot name", "'left_hand2'"),
@@ -124,16 +124,18 @@ def test_help_explains_every_role(capsys: pytest.CaptureFixture[str]) -> None:
         (["robot", "numpy"], "a module 'numpy' is installed already", "'my_numpy'"),
         (["robot", "toy_arm"], "robot 'toy_arm' is offered by 'test-dist'", "'my_toy_arm'"),
         (["robot", "there"], "'there' exists already", "--output_dir"),
+        (["robot", "my_arm", "--output_dir=a.file"], "'a.file'", "another --output_dir"),
     ],
 )
 def test_what_cannot_be_is_refused(host: Any, words: list[str], said: str, advice: str) -> None:
     host.offer("lr_robots", Component("toy_arm", "m:Config", "m:Robot", "A toy"))
     Path("there").mkdir()
+    Path("a.file").touch()
     with pytest.raises(LeRobotError) as refused:
         make(*words)
     assert said in refused.value.message
     assert advice in refused.value.hint
-    assert [path.name for path in Path().iterdir()] == ["there"]
+    assert {path.name for path in Path().iterdir()} == {"there", "a.file"}
 
 
 def test_without_cookiecutter_it_names_the_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ ROLES = {
     "command": ("lr_commands", "A subcommand of lr."),
 }
 
+_USAGE = "roles first, the name last: lr new robot my_arm; `lr new --help` explains the roles"
+
 
 class _New(click.Command):
     """Lists the roles in its help."""
@@ -82,14 +84,13 @@ def _roles_and_name(words: Sequence[str]) -> tuple[list[str], str]:
     """
     words = [word.replace("_", "-") if word.replace("_", "-") in ROLES else word for word in words]
     if len(words) < 2 or words[-1] in ROLES:
-        asked = f"'{' '.join(words)}' has no name" if set(words) & set(ROLES) else "a role and a name are needed"
-        raise ConfigError(asked, hint="roles first, the name last: lr new robot my_arm")
+        asked = f"'{' '.join(words)}' does not end in a name" if set(words) & set(ROLES) else "no role is asked for"
+        raise ConfigError(asked, hint=_USAGE)
     *roles, name = words
     for role in roles:
         if role not in ROLES:
             raise ConfigError(
-                f"unknown role '{role}'{did_you_mean(role, ROLES)} (known: {', '.join(ROLES)})",
-                hint="roles first, the name last: lr new robot my_arm",
+                f"unknown role '{role}'{did_you_mean(role, ROLES)} (known: {', '.join(ROLES)})", hint=_USAGE
             )
     return list(dict.fromkeys(roles)), name
 
@@ -142,8 +143,21 @@ def _literal(text: str) -> str:
 
 
 def _render(output_dir: Path, answers: dict[str, str]) -> None:
+    """Write the project.
+
+    Raises:
+        PluginError: cookiecutter is not installed.
+        ConfigError: the folder cannot be written to.
+    """
     if importlib.util.find_spec("cookiecutter") is None:
         raise PluginError("`lr new` needs cookiecutter, which is not installed", hint='pip install "lerobot-core[new]"')
     from cookiecutter.main import cookiecutter  # optional library, imported on use
 
-    cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(output_dir), default_config=True)
+    try:
+        cookiecutter(
+            str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(output_dir), default_config=True
+        )
+    except OSError as failure:
+        raise ConfigError(
+            f"nothing can be written to '{output_dir}': {failure}", hint="give another --output_dir"
+        ) from failure
