@@ -1,7 +1,5 @@
 """A policy in one file: joints and tiny pictures in, a chunk of actions out. `lr --plugin my_policy.py train --policy.type=my_policy …`"""
 
-from typing import ClassVar
-
 import attrs
 import torch
 from torch import nn
@@ -20,7 +18,7 @@ class MyPolicyConfig(PolicyConfig):
         chunk_size: actions predicted at once.
     """
 
-    type: ClassVar[str] = "my_policy"
+    type = "my_policy"
     chunk_size: int = 16
 
     @property
@@ -47,4 +45,5 @@ class MyPolicy(Policy):
 
 @hookimpl
 def lr_policies():
-    return [Component("my_policy", "my_policy:MyPolicyConfig", "my_policy:MyPolicy", "A small network")]
+    suite = "lerobot_policies.testing:TrainedPolicySuite"
+    return [Component("my_policy", "my_policy:MyPolicyConfig", "my_policy:MyPolicy", "A small network", suite=suite)]

@@ -16,12 +16,16 @@ from typing import Any, Literal
 import attrs
 import numpy as np
 
-from lerobot_core.errors import DeviceError, DeviceTimeout, did_you_mean
+from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected, did_you_mean
 from lerobot_core.features import PolicyFeature
-from lerobot_core.guard import check_action, check_connected
 from lerobot_core.roles import ActionChunk
 
 JOINTS = ("shoulder", "elbow", "gripper")
+
+
+def _require(is_connected: bool, name: str) -> None:
+    if not is_connected:
+        raise NotConnected(f"'{name}' is not connected", device=name, hint="call connect() first")
 
 
 # --- camera -----------------------------------------------------------------------------------------------------------
@@ -79,7 +83,7 @@ class ToyCamera:
         return np.full((self.height, self.width, 3), number % 256, np.uint8)
 
     def _newest(self) -> int:
-        check_connected(self)
+        _require(self.is_connected, self.name)
         return int((time.monotonic_ns() - self._began) * self.fps / 1e9)
 
     def _due(self, number: int) -> int:
@@ -125,7 +129,7 @@ class ToyBus:
         self._open = False
 
     def ping(self, motor: str | int) -> int | None:
-        check_connected(self)
+        _require(self._open, self.name)
         ids = {number: name for name, number in self.motors.items()}
         name = ids.get(motor) if isinstance(motor, int) else motor
         return 777 if name in self.motors and name not in self.unplugged else None
@@ -159,7 +163,7 @@ class ToyBus:
             self.write("Homing_Offset", name, values["homing_offset"])
 
     def _of(self, motor: str, register: str) -> dict[str, int]:
-        check_connected(self)
+        _require(self._open, self.name)
         for what, asked, known in (("motor", motor, self.motors), ("register", register, self.registers)):
             if asked not in known:
                 near = did_you_mean(asked, known)
@@ -219,16 +223,26 @@ class ToyArm:
     def is_connected(self) -> bool:
         return any(device.is_connected for device in self.devices)
 
+    @property
+    def is_calibrated(self) -> bool:
+        return True
+
     def connect(self, calibrate: bool = True) -> None:
         if self.is_connected:
             return
         for device in self.devices:
             device.connect()
         self._goal, self._moved = dict(self._at), time.monotonic_ns()
+        self.configure()
+
+    def calibrate(self) -> None:
+        """A toy comes calibrated."""
+
+    def configure(self) -> None:
         self.bus.enable_torque()
 
     def get_observation(self) -> dict[str, Any]:
-        check_connected(self.bus)
+        _require(self.bus.is_connected, self.name)
         self._move()
         observation: dict[str, Any] = dict(self._at)
         stamps = dict.fromkeys(observation, self._moved)
@@ -238,7 +252,12 @@ class ToyArm:
         return observation | {"stamps": stamps}
 
     def send_action(self, action: Mapping[str, float]) -> dict[str, float]:
-        check_action(action, self)
+        _require(self.bus.is_connected, self.name)
+        for key, value in action.items():
+            if key not in self._goal:
+                raise DeviceError(f"no joint '{key}'{did_you_mean(key, self._goal)}", device=self.name)
+            if not math.isfinite(value):
+                raise DeviceError(f"action '{key}' is {value}", device=self.name)
         self._move()
         limit = self.config.limit
         sent = {key: min(max(float(value), -limit), limit) for key, value in action.items()}
@@ -292,11 +311,21 @@ class ToyLeader:
     def is_connected(self) -> bool:
         return self._began is not None
 
+    @property
+    def is_calibrated(self) -> bool:
+        return True
+
     def connect(self, calibrate: bool = True) -> None:
         self._began = time.monotonic()
 
+    def calibrate(self) -> None:
+        """A toy comes calibrated."""
+
+    def configure(self) -> None:
+        """Nothing to set."""
+
     def get_action(self) -> dict[str, float]:
-        check_connected(self)
+        _require(self.is_connected, self.name)
         phase = (time.monotonic() - (self._began or 0.0)) / self.config.period
         angle = self.config.amplitude * math.sin(2 * math.pi * phase)
         return dict.fromkeys(self.action_features, angle)
