@@ -98,7 +98,7 @@ class DeviceSuite(Suite):
     def test_it_can_be_asked_before_it_is_connected(self, device: Any) -> None:
         """`lr` shows a device that is still in its box. Fix: answer these from the config, without the hardware."""
         assert device.is_connected is False
-        assert isinstance(device.is_calibrated, bool)
+        assert not hasattr(device, "calibrate") or isinstance(device.is_calibrated, bool)
 
     def test_names_say_what_is_measured(self, device: Any) -> None:
         """The guard holds `.pos` and sends everything else to zero. Fix: name scalars as `elbow.pos` or `base.vel`."""
@@ -116,7 +116,7 @@ class DeviceSuite(Suite):
         for _ in range(2):
             device.connect(calibrate=False)
             assert device.is_connected
-            assert isinstance(device.is_calibrated, bool)
+            assert not hasattr(device, "calibrate") or isinstance(device.is_calibrated, bool)
             self.read(device)
             device.disconnect()
             assert not device.is_connected
@@ -142,13 +142,16 @@ class DeviceSuite(Suite):
     def test_connecting_without_calibration_asks_nobody(self, device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         """A recording started from a script would wait for ever. Fix: calibrate in `connect` only when `calibrate` is set."""
         with monkeypatch.context() as patch:
-            patch.setattr(device, "calibrate", lambda: pytest.fail("connect(calibrate=False) calibrates"))
+            patch.setattr(
+                device, "calibrate", lambda: pytest.fail("connect(calibrate=False) calibrates"), raising=False
+            )
             patch.setattr(builtins, "input", lambda *_: pytest.fail("connect(calibrate=False) asks a person"))
             device.connect(calibrate=False)
         device.disconnect()
 
     def test_it_can_be_configured_again(self, connected: Any) -> None:
         """Settings are written again after a servo lost its power. Fix: let `configure` run at any time."""
+        needs(hasattr(connected, "configure"), "configure()")
         connected.configure()
         self.read(connected)
 

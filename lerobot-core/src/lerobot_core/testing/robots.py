@@ -232,7 +232,8 @@ class RobotSuite(DeviceSuite):
         robot.disconnect()
         robot.connect(calibrate=False)
         start = copied(robot.get_observation())
-        robot.configure()
+        if hasattr(robot, "configure"):
+            robot.configure()
         time.sleep(min(0.1, self.settle_seconds))
         now = robot.get_observation()
         robot.disconnect()
