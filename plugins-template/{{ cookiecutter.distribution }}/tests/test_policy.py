@@ -28,7 +28,7 @@ class Test{{ cookiecutter.class_name }}Policy({{ cookiecutter.class_name }}Polic
         assert loss < first / 10
 
 
-@pytest.mark.parametrize("options", [{"n_obs_steps": 2}, {"n_action_steps": 17}, {"hidden_size": 0}])
+@pytest.mark.parametrize("options", [{"n_obs_steps": 2}, {"chunk_size": 0}, {"hidden_size": 0}])
 def test_options_that_cannot_be_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         choose(Policy, "{{ cookiecutter.name }}", **options)

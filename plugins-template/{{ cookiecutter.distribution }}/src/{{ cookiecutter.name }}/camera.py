@@ -9,7 +9,8 @@ import threading
 import time
 
 import numpy as np
-from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
+from lerobot_core.errors import DeviceError, DeviceTimeout
+from lerobot_core.guard import check_connected
 
 from {{ cookiecutter.name }}.camera_config import {{ cookiecutter.class_name }}CameraConfig
 
@@ -130,8 +131,7 @@ class {{ cookiecutter.class_name }}Camera:
 
         with self._changed:
             self._changed.wait_for(is_over, seconds)
-            if not self.is_connected:
-                raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")
+            check_connected(self)
             if self._failure is not None:
                 raise DeviceError(f"'{self.name}' failed: {self._failure}", device=self.name) from self._failure
             if self._newest is None or self._newest[1] <= stamp:

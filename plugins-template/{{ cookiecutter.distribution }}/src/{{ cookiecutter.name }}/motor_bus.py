@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected, did_you_mean
+from lerobot_core.errors import DeviceError, DeviceTimeout, did_you_mean
+from lerobot_core.guard import check_connected
 
 from {{ cookiecutter.name }}.motor_bus_config import {{ cookiecutter.class_name }}MotorBusConfig
 
@@ -113,7 +114,7 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def ping(self, motor: str | int) -> int | None:
         """Model number of the servo of that name or id, or None if it does not answer."""
-        self._require_connection()
+        check_connected(self)
         number = self._id(motor) if isinstance(motor, str) else motor
         register = REGISTERS["Model_Number"]
         data = self.wire.read(number, register.address, register.size)
@@ -127,7 +128,7 @@ class {{ cookiecutter.class_name }}MotorBus:
             DeviceTimeout: the servo does not answer.
             DeviceError: there is no such servo or register.
         """
-        self._require_connection()
+        check_connected(self)
         place = self._register(register)
         data = self.wire.read(self._id(motor), place.address, place.size)
         if data is None:
@@ -153,7 +154,7 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def sync_write(self, register: str, values: Mapping[str, float], *, normalize: bool = True) -> None:
         """The same register of several servos; a real wire does it in one packet. A bad value writes none of them."""
-        self._require_connection()
+        check_connected(self)
         place = self._register(register)
         packet = {self._id(motor): self._encoded(register, motor, value, normalize) for motor, value in values.items()}
         for motor in values:
@@ -207,7 +208,3 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def _silent(self, motor: str) -> DeviceTimeout:
         return DeviceTimeout(f"no answer from '{motor}'", device=self.name, hint="check its cable and its power")
-
-    def _require_connection(self) -> None:
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")

@@ -76,7 +76,7 @@ def lr_policies() -> list[Component]:
             "{{ cookiecutter.name }}.policy_config:{{ cookiecutter.class_name }}PolicyConfig",
             "{{ cookiecutter.name }}.policy:{{ cookiecutter.class_name }}Policy",
             "A small network from the state to a chunk of actions",
-            example={"chunk_size": 8, "n_action_steps": 8, "hidden_size": 32},
+            example={"chunk_size": 8, "hidden_size": 32},
             suite="{{ cookiecutter.name }}.policy_conformance:{{ cookiecutter.class_name }}PolicySuite",
         ),
     ]
