@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -204,6 +206,13 @@ def test_it_passes_its_own_tests(lab: Lr) -> None:
     )
     assert "failed" not in said
     assert int(said.split(" passed")[0].split()[-1]) > 150
+
+
+def test_the_python_of_its_readme_runs(lab: Lr) -> None:
+    readme = Path(lab("-c", "import my_lab; print(my_lab.__path__[0])").strip()).parents[1] / "README.md"
+    blocks = re.findall(r"^    from (?:.*\n(?:    |\n(?=    )))+.*$", readme.read_text(), re.M)
+    assert len(blocks) == 3
+    lab("-c", "\n".join(textwrap.dedent(block) for block in blocks))
 
 
 @pytest.mark.needs_torch
