@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from lerobot_core import plugins, roles
+from lerobot_core import installed, plugins, roles
 from lerobot_core.components import Command, Component, hookimpl
 from lerobot_core.errors import PluginError
 from lerobot_core.plugins import Host
@@ -197,7 +197,7 @@ def test_two_commands_of_a_name_are_refused_with_both_distributions(host: Privat
 
 
 def test_entry_points_are_those_the_standard_library_finds() -> None:
-    found = {(entry.distribution, entry.name, entry.target, entry.version) for entry in plugins.entry_points()}
+    found = {(entry.distribution, entry.name, entry.target, entry.version) for entry in installed.entry_points()}
     wanted = {
         (dist.name, entry.name, entry.value, dist.version)
         for dist in metadata.distributions()
@@ -221,7 +221,7 @@ def test_entry_points_in_any_spelling(tmp_path: Path) -> None:
         (folder / name / "entry_points.txt").write_text(
             f"[console_scripts]\nlerobot = x:y\n\n[lerobot]\n# a comment\n{name[0]}=mod.plugin\n two = mod:part.x\n[other]\nz = z\n"
         )
-    found = plugins.entry_points([str(tmp_path / "not there"), str(first), str(second), str(first)])
+    found = installed.entry_points([str(tmp_path / "not there"), str(first), str(second), str(first)])
     assert [(entry.distribution, entry.version, entry.name, entry.target) for entry in found] == [
         ("a", "1", "a", "mod.plugin"),
         ("b", "3", "b", "mod.plugin"),
@@ -233,8 +233,8 @@ def test_entry_points_in_any_spelling(tmp_path: Path) -> None:
 def test_an_entry_point_loads_a_module_or_a_part_of_it() -> None:
     import json
 
-    assert plugins.EntryPoint("j", "json", "d", "1").load() is json
-    assert plugins.EntryPoint("j", "json:JSONDecoder.decode", "d", "1").load() is json.JSONDecoder.decode
+    assert installed.EntryPoint("j", "json", "d", "1").load() is json
+    assert installed.EntryPoint("j", "json:JSONDecoder.decode", "d", "1").load() is json.JSONDecoder.decode
 
 
 @pytest.mark.parametrize(

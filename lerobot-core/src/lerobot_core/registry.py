@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -11,23 +10,29 @@ import attrs
 
 from lerobot_core import plugins, roles
 from lerobot_core.components import Component
-from lerobot_core.errors import PluginError, did_you_mean
+from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
+from lerobot_core.hookspecs import NOUNS
+from lerobot_core.plugins import resolve
+
+__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "registry", "resolve"]
 
 R = TypeVar("R")
 
-#: role → (hook that lists its components, what users call it)
-ROLES: dict[type, tuple[str, str]] = {
-    roles.Robot: ("lr_robots", "robot"),
-    roles.Teleoperator: ("lr_teleoperators", "teleoperator"),
-    roles.MotorBus: ("lr_motor_buses", "motor bus"),
-    roles.Camera: ("lr_cameras", "camera"),
-    roles.Policy: ("lr_policies", "policy"),
-    roles.ProcessorStep: ("lr_processor_steps", "processor step"),
-    roles.DatasetBackend: ("lr_dataset_backends", "dataset backend"),
-    roles.Aggregator: ("lr_aggregators", "aggregator"),
-    roles.Env: ("lr_envs", "environment"),
-    roles.Tracker: ("lr_trackers", "tracker"),
+_HOOKS: dict[type, str] = {
+    roles.Robot: "lr_robots",
+    roles.Teleoperator: "lr_teleoperators",
+    roles.MotorBus: "lr_motor_buses",
+    roles.Camera: "lr_cameras",
+    roles.Policy: "lr_policies",
+    roles.ProcessorStep: "lr_processor_steps",
+    roles.DatasetBackend: "lr_dataset_backends",
+    roles.Aggregator: "lr_aggregators",
+    roles.Env: "lr_envs",
+    roles.Tracker: "lr_trackers",
 }
+
+#: role → (hook that lists its components, what users call it)
+ROLES = {role: (hook, NOUNS[hook]) for role, hook in _HOOKS.items()}
 
 #: what to install when no plugin offers a role at all
 USUAL_PROVIDER = {
@@ -72,7 +77,8 @@ class Registry:
         if found:
             offers = " and ".join(f"'{listed.distribution}'" for listed in found)
             raise PluginError(
-                f"{self.noun} '{name}' is offered by {offers}", hint="uninstall one, or name it in LR_BLOCK_PLUGINS"
+                f"{self.noun} '{name}' is offered by {offers}",
+                hint=f"uninstall one, or `lr plugins disable {found[-1].plugin}`",
             )
         raise PluginError(self._unknown(name), hint=self._advice())
 
@@ -93,24 +99,6 @@ class Registry:
 def registry(role: type) -> Registry:
     """The registry of a role."""
     return Registry(role)
-
-
-def resolve(target: str) -> Any:
-    """Import the object behind "module:attribute".
-
-    Raises:
-        PluginError: the text is no such target, or the module or the attribute does not exist.
-    """
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as failure:
-        raise PluginError(
-            f"'{target}' cannot be imported: {failure}", hint="is everything it needs installed?"
-        ) from failure
-    return found
 
 
 @attrs.frozen
@@ -140,14 +128,34 @@ class Choice(Generic[R]):
         """
         for need in self.component.needs:
             module, _, install = need.partition("=")
-            if importlib.util.find_spec(module) is None:
+            if is_missing(module):
                 raise PluginError(
                     f"'{self.type}' needs the library '{module}', which is not installed",
                     hint=f'pip install "{install or module}"',
                 )
         target = resolve(self.component.build)
+        if not callable(target):
+            whose = plugins.offered_by(self.component.build)
+            raise PluginError(f"'{self.component.build}'{whose} cannot be called, so '{self.type}' cannot be built")
+        try:
+            return self._made(target, context)
+        except LeRobotError:
+            raise
+        except Exception as failure:  # a bug of whoever wrote it: the traceback stays and says whose it is
+            failure.add_note(f"while '{self.type}' was built{plugins.offered_by(self.component.build)}")
+            raise
+
+    def _made(self, target: Any, context: dict[str, Any]) -> R:
         if self.path is not None:
-            built: R = target.from_pretrained(self.path, config=self.config, **context)
-        else:
-            built = target(self.config, **context)
-        return built
+            loaded: R = target.from_pretrained(self.path, config=self.config, **context)
+            return loaded
+        made: R = target(self.config, **context)
+        return made
+
+
+def is_missing(module: str) -> bool:
+    """Whether a library is not installed; nothing but the packages above it is imported."""
+    try:
+        return importlib.util.find_spec(module) is None
+    except (ImportError, ValueError):  # a package above it is missing
+        return True

@@ -16,7 +16,7 @@ from lerobot_core import plugins
 from lerobot_core.cli.listing import plugin_rows
 
 PROBE_SECONDS = 30
-_PROBE = "import json, sys; from lerobot_core.registry import resolve; json.dump(resolve(sys.argv[1])(), sys.stdout)"
+_PROBE = "import json, sys; from lerobot_core.plugins import resolve; json.dump(resolve(sys.argv[1])(), sys.stdout)"
 _LIBRARIES = ("numpy", "attrs", "click", "pluggy", "pyarrow", "av", "torch", "torchcodec", "safetensors", "pynng")
 
 

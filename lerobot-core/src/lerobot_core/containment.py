@@ -1,0 +1,180 @@
+"""Strangers' code in this process: it gets so much time, and what it changes of the process is undone and told.
+
+Plugin modules are imported and registration hooks are called in here. What cannot be undone is not tried: code that ends the
+process natively ends it, and another module that was patched stays patched.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TextIO
+
+#: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise
+SECONDS = 5.0
+_AGAIN_SECONDS = 0.1
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
+
+#: threads started in here that keep the process from ending
+strays: list[threading.Thread] = []
+
+
+class Overrun(BaseException):
+    """A plugin took longer than it may. No Exception, so that a plugin's `except Exception` lets it pass."""
+
+
+@contextmanager
+def contained(remarks: list[str]) -> Iterator[None]:
+    """Run the block with a time limit, and append to `remarks` what it did to the process, undone where that is possible.
+
+    Raises:
+        Overrun: it took longer than `LR_PLUGIN_SECONDS`.
+    """
+    seconds = float(os.environ.get("LR_PLUGIN_SECONDS", SECONDS))
+    before = {what: read() for what, (read, _) in _PROCESS.items()}
+    threads = set(threading.enumerate())
+    with _aside(remarks):
+        try:
+            with limited(seconds):
+                yield
+        finally:
+            for what, (read, put_back) in _PROCESS.items():
+                if read() != before[what]:
+                    put_back(before[what])
+                    remarks.append(f"changed {what}; undone")
+            for thread in set(threading.enumerate()) - threads:
+                remarks.append(f"started the thread '{thread.name}'")
+                strays.extend([] if thread.daemon else [thread])
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise Overrun in a block that runs longer. Without effect outside the main thread and where there is no setitimer."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    start, tracer = time.monotonic(), sys.gettrace()
+    handler = signal.signal(signal.SIGALRM, _interrupt)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+        taken = time.monotonic() - start
+        if left:  # somebody else's timer goes on
+            signal.setitimer(signal.ITIMER_REAL, max(left - taken, 1e-3), interval)
+        if taken > seconds:
+            sys.settrace(tracer)
+    if taken > seconds:  # it caught the Overrun
+        raise Overrun(_TOO_LONG)
+
+
+_TOO_LONG = "it took longer than it may; a plugin module only lists what it offers"
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Raise Overrun here, and once more at the next line of any caller: a loop that catches everything would go on."""
+    while frame is not None and frame.f_globals is not globals():
+        if not frame.f_code.co_filename.startswith("<frozen "):  # the import system has to clean up
+            frame.f_trace = _raise_at_line
+        frame = frame.f_back
+    sys.settrace(_raise_at_line)
+    raise Overrun(_TOO_LONG)
+
+
+def _raise_at_line(frame: FrameType, event: str, argument: Any) -> Any:
+    if event == "line":
+        raise Overrun(_TOO_LONG)
+    return None if event == "call" else _raise_at_line
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # somebody deleted it
+        return ""
+
+
+def _set_folder(folder: str) -> None:
+    if folder:
+        os.chdir(folder)
+
+
+def _set_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+def _set_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]
+
+
+def _set_handlers(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        if handler is not None:  # None: one that was not set from Python
+            signal.signal(number, handler)
+
+
+#: what a plugin leaves as it was: name → (read it, put it back)
+_PROCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
+    "the working folder": (_folder, _set_folder),
+    "os.environ": (lambda: dict(os.environ), _set_environment),
+    "sys.path": (lambda: list(sys.path), lambda paths: setattr(sys, "path", paths)),
+    "sys.stderr": (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
+    "sys.excepthook": (lambda: sys.excepthook, lambda hook: setattr(sys, "excepthook", hook)),
+    "the recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
+    "the warnings filters": (lambda: list(warnings.filters), _set_filters),
+    "signal handlers": (lambda: {number: signal.getsignal(number) for number in _SIGNALS}, _set_handlers),
+}
+
+
+@contextmanager
+def _aside(remarks: list[str]) -> Iterator[None]:
+    """What the block prints becomes a remark, or goes to stderr where it was written natively; both streams stay open."""
+    stdout, stderr = sys.stdout, sys.stderr
+    kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
+    if len(kept) == 2:
+        os.dup2(2, 1)
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
+    sys.stdout = printed
+    try:
+        yield
+    finally:
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
+        if sys.stdout is not printed or printed.closed:
+            remarks.append("closed or replaced sys.stdout; undone")
+        elif printed.tell():
+            printed.seek(0)
+            remarks.append(f"printed {printed.read(60)!r}")
+        sys.stdout, sys.stderr = _reopened(stdout, 1), _reopened(stderr, 2)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _reopened(stream: TextIO, number: int) -> TextIO:
+    """The stream, or a new one on the same descriptor when it was closed."""
+    return open(number, "w", closefd=False) if stream is not None and stream.closed else stream
