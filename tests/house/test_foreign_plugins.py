@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from house.distributions import install, lr
 
 GOOD = """
 from lerobot_core.components import Command, Component, hookimpl
@@ -23,22 +22,6 @@ def lr_robots():
 def lr_commands():
     return [Command("foreign", "foreign.command:run", "Do something foreign.")]
 """
-
-
-def install(folder: Path, name: str, text: str) -> None:
-    """A distribution as pip would leave it: a module and its metadata."""
-    (folder / f"{name}_plugin.py").write_text(text)
-    info = folder / f"{name}_dist-3.2.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 3.2\n")
-    (info / "entry_points.txt").write_text(f"[lerobot]\n{name} = {name}_plugin\n\n[console_scripts]\nx = y:z\n")
-
-
-def lr(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-c", "from lerobot_core.cli import main; main()", *args]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
 @pytest.mark.parametrize(

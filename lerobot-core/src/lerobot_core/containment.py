@@ -6,7 +6,6 @@ process natively ends it, and another module that was patched stays patched.
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
@@ -16,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 #: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise
 SECONDS = 5.0
@@ -146,25 +145,38 @@ _PROCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 
 @contextmanager
 def _aside(remarks: list[str]) -> Iterator[None]:
-    """What the block prints becomes a remark, or goes to stderr where it was written natively; both streams stay open."""
-    stdout, stderr = sys.stdout, sys.stderr
-    kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
-    if len(kept) == 2:
-        os.dup2(2, 1)
-    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="replace", write_through=True)
-    sys.stdout = printed
-    try:
+    """What the block prints, natively or not, becomes a remark; stdout and stderr stay what they were and open."""
+    if not (_is_open(1) and _is_open(2)):
         yield
-    finally:
-        for number, copy in kept:
-            os.dup2(copy, number)
-            os.close(copy)
-        if sys.stdout is not printed or printed.closed:
-            remarks.append("closed or replaced sys.stdout; undone")
-        elif printed.tell():
-            printed.seek(0)
-            remarks.append(f"printed {printed.read(60)!r}")
-        sys.stdout, sys.stderr = _reopened(stdout, 1), _reopened(stderr, 2)
+        return
+    stdout, stderr = sys.stdout, sys.stderr
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    stdout.flush()
+    with _scratch() as printed:
+        os.dup2(printed.fileno(), 1)
+        try:
+            yield
+        finally:
+            if sys.stdout is not stdout or stdout.closed:
+                remarks.append("closed or replaced sys.stdout; undone")
+            if not stdout.closed:
+                stdout.flush()
+            for number, copy in kept:
+                os.dup2(copy, number)
+                os.close(copy)
+            sys.stdout, sys.stderr = _reopened(stdout, 1), _reopened(stderr, 2)
+            if printed.seek(0, os.SEEK_END):
+                printed.seek(0)
+                remarks.append(f"printed {printed.read(60).decode(errors='replace')!r}")
+
+
+def _scratch() -> IO[bytes]:
+    """A file that is gone when it is closed."""
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("printed"), "w+b")
+    from tempfile import TemporaryFile  # slow to import
+
+    return TemporaryFile()
 
 
 def _is_open(number: int) -> bool:
@@ -177,4 +189,4 @@ def _is_open(number: int) -> bool:
 
 def _reopened(stream: TextIO, number: int) -> TextIO:
     """The stream, or a new one on the same descriptor when it was closed."""
-    return open(number, "w", closefd=False) if stream is not None and stream.closed else stream
+    return open(number, "w", closefd=False) if stream.closed else stream

@@ -55,7 +55,7 @@ class PluginStatus(NamedTuple):
 
     @property
     def who(self) -> str:
-        return f"plugin '{self.name}' of {self.distribution} {self.version}".strip()
+        return printable(f"plugin '{self.name}' of {self.distribution} {self.version}".strip())
 
     @property
     def registered(self) -> str:
@@ -245,7 +245,12 @@ def _line(failure: BaseException) -> str:
         text = " ".join(f"{kind}{failure}".split())
     except Exception as worse:
         text = f"{kind}its message cannot be shown ({type(worse).__name__})"
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:_LONGEST])
+    return printable(text[:_LONGEST])
+
+
+def printable(text: str) -> str:
+    """A stranger's text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _heavy(known: int, module: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
 from lerobot_core.hookspecs import NOUNS
 from lerobot_core.plugins import resolve
 
-__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "registry", "resolve"]
+__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "config_class", "registry", "resolve"]
 
 R = TypeVar("R")
 
@@ -99,6 +99,22 @@ class Registry:
 def registry(role: type) -> Registry:
     """The registry of a role."""
     return Registry(role)
+
+
+def config_class(component: Component) -> type[Any]:
+    """The class of a component's options.
+
+    Raises:
+        PluginError: it cannot be imported, or is no attrs class.
+    """
+    found: type[Any] = resolve(component.config)
+    if not attrs.has(found):
+        whose = plugins.offered_by(component.config)
+        raise PluginError(
+            f"'{component.config}'{whose} is no attrs class, so '{component.name}' has no options",
+            hint="decorate it with @attrs.frozen(kw_only=True)",
+        )
+    return found
 
 
 @attrs.frozen

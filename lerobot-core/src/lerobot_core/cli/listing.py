@@ -72,6 +72,8 @@ def _print_table(found: list[dict[str, Any]]) -> None:
             click.echo(f"    {'command':16} {', '.join(row['commands'])}")
         for note in row.get("notes", ()):
             click.echo(f"    {'note':16} {note}")
+    if any(row["notes"] or row["state"] != "ok" for row in found):
+        click.echo("`lr plugins disable NAME` leaves a plugin out.")
 
 
 def _by_noun(components: Iterable[str]) -> dict[str, list[str]]:

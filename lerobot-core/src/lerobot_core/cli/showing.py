@@ -11,8 +11,8 @@ import click
 from lerobot_core import config, plugins
 from lerobot_core.cli.commands import rows
 from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
-from lerobot_core.plugins import PluginStatus, resolve
-from lerobot_core.registry import ROLES, Listed, is_missing, registry
+from lerobot_core.plugins import PluginStatus
+from lerobot_core.registry import ROLES, Listed, config_class, is_missing, registry
 
 Row = tuple[str, str]
 
@@ -79,7 +79,7 @@ def _distribution(status: PluginStatus) -> list[Row]:
 
 def _options(listed: Listed) -> list[Row]:
     """Name with type, and sentence with default, of every field of its config class."""
-    kind = resolve(listed.component.config)
+    kind = config_class(listed.component)
     return [(option.removeprefix("--"), sentence) for option, sentence in rows(kind, {}, "")]
 
 
