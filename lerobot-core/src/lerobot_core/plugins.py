@@ -81,13 +81,17 @@ class Host:
         """
         wanted = preferences.read()
         for entry in entry_points():
+            namesakes = [status for status in self.statuses if status.name == entry.name]
             refusal = wanted.refusal(entry.name, entry.distribution)
             if refusal:
                 self._note(entry.name, entry.distribution, entry.version, error=refusal)
-            else:
-                status = self._load(entry.name, entry.distribution, entry.version, entry.load)
-                if status.error:
-                    _report(status)
+                continue
+            status = self._load(entry.name, entry.distribution, entry.version, entry.load)
+            if status.error:
+                _report(status)
+            elif namesakes:
+                note = f"{namesakes[0].distribution} has a plugin of this name too; use the distribution's to tell them"
+                self.statuses[-1] = status._replace(notes=(*status.notes, note))
 
     def add_file(self, path: Path) -> None:
         """Load a single-file plugin.
@@ -118,7 +122,7 @@ class Host:
             raise
         except BaseException as failure:  # a plugin may raise SystemExit while it is imported; the host stays up
             self.manager.unregister(name=registered)  # pluggy keeps what it refused
-            hooks, error = (), _line(failure)
+            hooks, error = (), in_one_line(failure)
         else:
             notes += _heavy(known, getattr(module, "__name__", ""))
         return self._note(name, distribution, version, hooks, error, (time.perf_counter() - start) * 1e3, notes)
@@ -164,7 +168,7 @@ class Host:
             raise
         except BaseException as failure:
             self.manager.unregister(name=status.registered)
-            self.statuses[index] = status._replace(error=f"{hook} failed: {_line(failure)}")
+            self.statuses[index] = status._replace(error=f"{hook} failed: {in_one_line(failure)}")
             _report(self.statuses[index])
             return []
         self.statuses[index] = status._replace(notes=status.notes + tuple(f"{hook} {note}" for note in notes))
@@ -183,7 +187,7 @@ class Host:
             try:
                 observer.function(**{name: what[name] for name in observer.argnames})
             except (Exception, SystemExit) as failure:
-                print(f"lr: {hook} of plugin '{observer.plugin_name}' failed: {_line(failure)}", file=sys.stderr)
+                print(f"lr: {hook} of plugin '{observer.plugin_name}' failed: {in_one_line(failure)}", file=sys.stderr)
 
 
 _host: Host | None = None
@@ -219,7 +223,7 @@ def resolve(target: str) -> Any:
         owner = _host and _host.offering(target)
         fix = f"`lr plugins disable {owner.name}` leaves it out" if owner else "is everything it needs installed?"
         raise PluginError(
-            f"'{target}' cannot be imported{offered_by(target)}: {_line(failure)}",
+            f"'{target}' cannot be imported{offered_by(target)}: {in_one_line(failure)}",
             hint=f"{fix}; LR_DEBUG=1 shows where",
         ) from failure
 
@@ -238,7 +242,7 @@ def _report(status: PluginStatus) -> None:
     print(f"lr: {status.who} is left out: {status.error}; {fix}", file=sys.stderr)
 
 
-def _line(failure: BaseException) -> str:
+def in_one_line(failure: BaseException) -> str:
     """An exception as one printable line, whatever its author made of it."""
     kind = "" if isinstance(failure, PluginError | Overrun) else f"{type(failure).__name__}: "
     try:
@@ -267,10 +271,9 @@ def _check_reserved(status: PluginStatus, hook: str, offered: list[Any]) -> None
     """Core's own commands are nobody else's: with them a user finds out what is wrong."""
     if hook != "lr_commands" or canonical(status.distribution) == preferences.CORE:
         return
-    own = {command.name for command in plugin.lr_commands()}
-    own |= {name.partition(" ")[0] for name in own}
+    own = {command.name.split(" ")[0] for command in plugin.lr_commands()}
     for command in offered:
-        if command.name in own:
+        if command.name.split(" ")[0] in own:
             raise PluginError(f"command '{command.name}' is lerobot-core's own; choose another name")
 
 

@@ -42,15 +42,17 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         offers = self._commands().get(name, [])
-        if len(offers) > 1:
-            names = " and ".join(f"'{distribution}'" for _, distribution in offers)
+        inner = [offer for known in self._commands() if known.startswith(f"{name} ") for offer in self._commands()[known]]
+        distributions = dict.fromkeys(distribution for _, distribution in [*offers, *inner])
+        if len(offers) > 1 or (offers and len(distributions) > 1):
+            names = " and ".join(f"'{distribution}'" for distribution in distributions)
             raise PluginError(
                 f"command '{name}' is offered by {names}",
-                hint=f"uninstall one, or `lr plugins disable {offers[-1][1]}`",
+                hint=f"uninstall one, or `lr plugins disable {list(distributions)[-1]}`",
             )
         if offers:
             return _command(offers[0][0].target)
-        if any(known.startswith(f"{name} ") for known in self._commands()):
+        if inner:
             return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
         return None
 

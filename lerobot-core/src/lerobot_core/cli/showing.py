@@ -10,7 +10,7 @@ import click
 
 from lerobot_core import config, plugins
 from lerobot_core.cli.commands import rows
-from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
+from lerobot_core.errors import PluginError, did_you_mean
 from lerobot_core.plugins import PluginStatus
 from lerobot_core.registry import ROLES, Listed, config_class, is_missing, registry
 
@@ -90,8 +90,8 @@ def _features(role: type, listed: Listed) -> list[Row]:
         return []
     try:
         part = config.choose(role, listed.component.name, **listed.component.example).build()
-    except LeRobotError as failure:
-        return [("not shown", f"its example cannot be built: {failure}")]
+    except Exception as failure:  # strangers' code, and the rest is worth showing
+        return [("not shown", f"its example cannot be built: {plugins.in_one_line(failure)}")]
     return [(name.partition("_")[0], text) for name in wanted for text in _texts(getattr(part, name))]
 
 
