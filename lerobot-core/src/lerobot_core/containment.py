@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from types import FrameType
 from typing import IO, Any, TextIO
 
@@ -29,6 +30,9 @@ strays: list[threading.Thread] = []
 
 class Overrun(BaseException):
     """A plugin took longer than it may. No Exception, so that a plugin's `except Exception` lets it pass."""
+
+    def __str__(self) -> str:
+        return "it took longer than it may; a plugin module only lists what it offers"
 
 
 @contextmanager
@@ -65,39 +69,41 @@ def limited(seconds: float) -> Iterator[None]:
         yield
         return
     start, tracer = time.monotonic(), sys.gettrace()
-    handler = signal.signal(signal.SIGALRM, _interrupt)
+    interruptions = count()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if next(interruptions):  # the block caught the one before
+            _raise_at_next_line(frame)
+        raise Overrun
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
+        sys.settrace(tracer)
         taken = time.monotonic() - start
         if left:  # somebody else's timer goes on
             signal.setitimer(signal.ITIMER_REAL, max(left - taken, 1e-3), interval)
-        if taken > seconds:
-            sys.settrace(tracer)
-    if taken > seconds:  # it caught the Overrun
-        raise Overrun(_TOO_LONG)
+    if taken > seconds:  # it caught the interruption and ended by itself
+        raise Overrun
 
 
-_TOO_LONG = "it took longer than it may; a plugin module only lists what it offers"
+def _raise_at_next_line(frame: FrameType | None) -> None:
+    """Let every caller raise Overrun at its next line: a loop that catches everything would go on for ever."""
 
+    def trace(frame: FrameType, event: str, argument: Any) -> Any:
+        if event == "line":
+            raise Overrun
+        return trace
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise Overrun here, and once more at the next line of any caller: a loop that catches everything would go on."""
     while frame is not None and frame.f_globals is not globals():
         if not frame.f_code.co_filename.startswith("<frozen "):  # the import system has to clean up
-            frame.f_trace = _raise_at_line
+            frame.f_trace = trace
         frame = frame.f_back
-    sys.settrace(_raise_at_line)
-    raise Overrun(_TOO_LONG)
-
-
-def _raise_at_line(frame: FrameType, event: str, argument: Any) -> Any:
-    if event == "line":
-        raise Overrun(_TOO_LONG)
-    return None if event == "call" else _raise_at_line
+    sys.settrace(lambda *_: None)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from lerobot_core.components import PROJECT
+from lerobot_core.errors import printable
 
 #: file with name and version, by the ending of a metadata folder
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
@@ -58,7 +59,7 @@ def entry_points(paths: Iterable[str] | None = None) -> list[EntryPoint]:
         for metadata, head in _metadata_folders(folder or "."):
             for name, target in _plugins(f"{metadata}/entry_points.txt"):
                 distribution, version = _name_and_version(f"{metadata}/{head}")
-                entry = EntryPoint(name, target, distribution, version)
+                entry = EntryPoint(printable(name), target, printable(distribution), printable(version))
                 found.setdefault((canonical(distribution), name), entry)
     return sorted(found.values(), key=lambda entry: (entry.name, entry.distribution))
 

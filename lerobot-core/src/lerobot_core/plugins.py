@@ -9,6 +9,7 @@ plugin into an error, `LR_PLUGIN_SECONDS` is the time each may take.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import re
 import sys
@@ -24,7 +25,7 @@ import pluggy
 from lerobot_core import API_VERSION, hookspecs, plugin, preferences
 from lerobot_core.components import PROJECT
 from lerobot_core.containment import Overrun, contained
-from lerobot_core.errors import PluginError, did_you_mean
+from lerobot_core.errors import PluginError, did_you_mean, printable
 from lerobot_core.installed import canonical, entry_points, import_target
 from lerobot_core.offers import checked
 
@@ -55,7 +56,7 @@ class PluginStatus(NamedTuple):
 
     @property
     def who(self) -> str:
-        return printable(f"plugin '{self.name}' of {self.distribution} {self.version}".strip())
+        return f"plugin '{self.name}' of {self.distribution} {self.version}".strip()
 
     @property
     def registered(self) -> str:
@@ -220,12 +221,14 @@ def resolve(target: str) -> Any:
             raise ValueError("it is not written as 'module:attribute'")
         return import_target(target)
     except (Exception, SystemExit) as failure:
-        owner = _host and _host.offering(target)
-        fix = f"`lr plugins disable {owner.name}` leaves it out" if owner else "is everything it needs installed?"
-        raise PluginError(
-            f"'{target}' cannot be imported{offered_by(target)}: {in_one_line(failure)}",
-            hint=f"{fix}; LR_DEBUG=1 shows where",
-        ) from failure
+        raise unusable(target, f"cannot be imported: {in_one_line(failure)}") from failure
+
+
+def unusable(target: str, why: str) -> PluginError:
+    """The error for an import string that is no good, with the plugin that offers it and how to do without."""
+    owner = _host and _host.offering(target)
+    fix = f"`lr plugins disable {owner.name}` leaves it out" if owner else "is everything it needs installed?"
+    return PluginError(f"'{target}' {why}{offered_by(target)}", hint=f"{fix}; LR_DEBUG=1 shows where")
 
 
 def offered_by(target: str) -> str:
@@ -250,11 +253,6 @@ def in_one_line(failure: BaseException) -> str:
     except Exception as worse:
         text = f"{kind}its message cannot be shown ({type(worse).__name__})"
     return printable(text[:_LONGEST])
-
-
-def printable(text: str) -> str:
-    """A stranger's text without what would steer a terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _heavy(known: int, module: str) -> Iterator[str]:
@@ -287,6 +285,8 @@ def _hooks(module: Any) -> tuple[str, ...]:
             raise PluginError(f"unknown hook '{name}'{did_you_mean(name, known)}")
         if name in known and not marked:
             raise PluginError(f"'{name}' is not marked with @hookimpl")
+        if marked and inspect.iscoroutinefunction(value):
+            raise PluginError(f"'{name}' is async; a hook is a plain function")
         if marked:
             found.append(name)
     return tuple(found)

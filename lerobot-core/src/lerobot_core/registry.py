@@ -109,11 +109,7 @@ def config_class(component: Component) -> type[Any]:
     """
     found: type[Any] = resolve(component.config)
     if not attrs.has(found):
-        whose = plugins.offered_by(component.config)
-        raise PluginError(
-            f"'{component.config}'{whose} is no attrs class, so '{component.name}' has no options",
-            hint="decorate it with @attrs.frozen(kw_only=True)",
-        )
+        raise plugins.unusable(component.config, f"is no attrs class, so '{component.name}' has no options")
     return found
 
 
@@ -146,13 +142,13 @@ class Choice(Generic[R]):
             module, _, install = need.partition("=")
             if is_missing(module):
                 raise PluginError(
-                    f"'{self.type}' needs the library '{module}', which is not installed",
+                    f"'{self.type}' needs the library '{module}', which is not installed"
+                    f"{plugins.offered_by(self.component.build)}",
                     hint=f'pip install "{install or module}"',
                 )
         target = resolve(self.component.build)
         if not callable(target):
-            whose = plugins.offered_by(self.component.build)
-            raise PluginError(f"'{self.component.build}'{whose} cannot be called, so '{self.type}' cannot be built")
+            raise plugins.unusable(self.component.build, f"cannot be called, so '{self.type}' cannot be built")
         try:
             return self._made(target, context)
         except LeRobotError:

@@ -85,13 +85,21 @@ RAISES = [
     Case("is no Python", "def broken(:", "SyntaxError"),
     Case("is in another encoding", "x = 'é'".encode("latin-1"), "SyntaxError"),
     Case("holds a zero byte", b"x = 1\0", "null bytes"),
-    Case("imports torch that is missing", "import sys; sys.modules['torch'] = None; import torch", "import of torch halted"),
+    Case(
+        "imports torch that is missing",
+        "import sys; sys.modules['torch'] = None; import torch",
+        "import of torch halted",
+    ),
 ]
 METADATA = [
     Case("names no module", "", "names no module", metadata={"entry_points": "[lerobot]\nhostile =\n"}),
     Case("has a line that is no entry", "", "names no module", metadata={"entry_points": "[lerobot]\nhostile\n"}),
-    Case("leaves its section open", "1 / 0", "ZeroDiv", metadata={"entry_points": "[lerobot\nhostile=hostile_plugin\n"}),
-    Case("names a missing module", "", "No module named", metadata={"entry_points": "[lerobot]\nhostile = no_such_one\n"}),
+    Case(
+        "leaves its section open", "1 / 0", "ZeroDiv", metadata={"entry_points": "[lerobot\nhostile=hostile_plugin\n"}
+    ),
+    Case(
+        "names a missing module", "", "No module named", metadata={"entry_points": "[lerobot]\nhostile = no_such_one\n"}
+    ),
     Case(
         "names a missing attribute",
         "",
@@ -125,7 +133,7 @@ METADATA = [
     ),
 ]
 PROCESS = [
-    Case("prints", "print('{\"hello\": 1}')", "printed '{\"hello\": 1}"),
+    Case("prints", "print('{\"hello\": 1}')", 'printed \'{"hello": 1}'),
     Case("prints natively", "import os; os.write(1, b'native')", "printed 'native"),
     Case("prints from a child", "import os; os.system('echo child')", "printed 'child"),
     Case("changes the folder", "import os; os.chdir('/')", "changed the working folder"),
@@ -155,7 +163,12 @@ PROCESS = [
         "started the thread 'endless'",
     ),
     Case("imports numpy to be listed", "import numpy\n" + component(), "imports numpy"),
-    Case("imports a slow library", "import hostile_parts\n", "imports hostile_parts", parts="import time; time.sleep(0.1)"),
+    Case(
+        "imports a slow library",
+        "import hostile_parts\n",
+        "imports hostile_parts",
+        parts="import time; time.sleep(0.1)",
+    ),
 ]
 HANGS = [
     Case("sleeps", "import time; time.sleep(1000)", UNTIL),
@@ -163,7 +176,11 @@ HANGS = [
     Case("waits for a lock", "import threading\nlock = threading.Lock(); lock.acquire(); lock.acquire()", UNTIL),
     Case("waits for a connection", "import socket\ns = socket.create_server(('127.0.0.1', 0)); s.accept()", UNTIL),
     Case("waits for a child", "import subprocess; subprocess.run(['sleep', '1000'])", UNTIL),
-    Case("waits for a thread", "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).run()", UNTIL),
+    Case(
+        "waits for a thread",
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).run()",
+        UNTIL,
+    ),
     Case("is stuck in a pattern", "import re; re.match(r'(a+)+$', 'a' * 60 + 'b')", UNTIL),
     Case("retries for ever", "import time\nwhile True:\n    try: time.sleep(9)\n    except Exception: pass", UNTIL),
     Case(
@@ -173,7 +190,11 @@ HANGS = [
     ),
     Case("catches the interruption", "import time\ntry: time.sleep(9)\nexcept BaseException: pass", UNTIL),
     Case("hangs in a hook", robots("import time; time.sleep(1000)"), f"lr_robots failed: {UNTIL}"),
-    Case("hangs in its list", robots("import time; yield from iter(lambda: time.sleep(9), 1)"), f"lr_robots failed: {UNTIL}"),
+    Case(
+        "hangs in its list",
+        robots("import time; yield from iter(lambda: time.sleep(9), 1)"),
+        f"lr_robots failed: {UNTIL}",
+    ),
 ]
 HOOKS = [
     Case("is for a later core", "LR_CORE = '>=9.1'", "built for lerobot-core >=9.1, this is 0.1"),
@@ -187,14 +208,22 @@ HOOKS = [
     Case("raises in a hook", robots("1 / 0"), "lr_robots failed: ZeroDivisionError"),
     Case("exits in a hook", robots("raise SystemExit"), "lr_robots failed: SystemExit"),
     Case("raises a BaseException in a hook", robots("raise GeneratorExit"), "lr_robots failed: GeneratorExit"),
-    Case("changes the folder in a hook", robots("import os; os.chdir('/'); return []"), "lr_robots changed the working folder"),
+    Case(
+        "changes the folder in a hook",
+        robots("import os; os.chdir('/'); return []"),
+        "lr_robots changed the working folder",
+    ),
     Case("prints in a hook", robots("print('[]'); return []"), "lr_robots printed '[]"),
     Case("returns nothing", robots("pass"), "it returned None"),
     Case("returns a number", robots("return 3"), "it returned 3"),
     Case("returns a text", robots("return 'hostile_arm'"), "it returned 'hostile_arm'"),
     Case("returns a table", robots("return {'hostile_arm': 'x:y'}"), "it returned {"),
-    Case("returns a coroutine", robots("return []").replace("def", "async def"), "it returned <coroutine"),
-    Case("returns what cannot be shown", robots("return type('X', (), {'__repr__': lambda self: 1 / 0})()"), "ZeroDivision"),
+    Case("has an async hook", robots("return []").replace("def", "async def"), "is async"),
+    Case(
+        "returns what cannot be shown",
+        robots("return type('X', (), {'__repr__': lambda self: 1 / 0})()"),
+        "ZeroDivision",
+    ),
     Case("returns without end", robots("while True: yield Component('a', 'a:a', 'a:a', 'a')"), "more than 1000 items"),
     Case("raises half way", robots("yield Component('a', 'a:a', 'a:a', 'a'); 1 / 0"), "ZeroDivisionError"),
     Case("returns too few fields", robots("return [('hostile_arm', 'x:y')]"), "TypeError"),
@@ -222,19 +251,39 @@ CHOSEN = [
         ("calibrate", "--robot.type=good_arm"),
         2,
     ),
-    Case("offers a command of another", command("good-too"), "offered by 'good-dist' and 'hostile-dist'", ("good-too",)),
-    Case("hides a group of another", command("dataset"), "offered by 'hostile-dist' and 'lerobot-datasets'", ("dataset",)),
-    Case("has a command that is not there", command("hostile"), "'hostile_parts:work' cannot be imported", ("hostile",)),
+    Case(
+        "offers a command of another", command("good-too"), "offered by 'good-dist' and 'hostile-dist'", ("good-too",)
+    ),
+    Case(
+        "hides a group of another", command("dataset"), "offered by 'hostile-dist' and 'lerobot-datasets'", ("dataset",)
+    ),
+    Case(
+        "has a command that is not there", command("hostile"), "'hostile_parts:work' cannot be imported", ("hostile",)
+    ),
     Case("has a command that is none", command("hostile"), "no click command", ("hostile",), parts="work = 3"),
     Case("has no config", component(), "'hostile_parts:Config' cannot be imported", BUILD, 2, parts="x = 1"),
     Case("has a config that is no class", component(), "no attrs class", BUILD, 2, parts="Config = 3"),
     Case("has a config of another kind", component(), "no attrs class", BUILD, 2, parts="class Config: ..."),
     Case("has a config that raises", component(), "ZeroDivisionError", BUILD, 2, parts="1 / 0"),
     Case("has a config that exits", component(), "SystemExit", BUILD, 2, parts="raise SystemExit"),
-    Case("has no implementation", component("build='gone:Robot'"), "'gone:Robot' cannot be imported", BUILD, parts=PARTS),
+    Case(
+        "has no implementation", component("build='gone:Robot'"), "'gone:Robot' cannot be imported", BUILD, parts=PARTS
+    ),
     Case("is not callable", component(), "cannot be called", BUILD, parts=PARTS + "Robot = 3"),
-    Case("lacks a library", component("needs=('no.such=hostile[usb]',)"), 'pip install "hostile[usb]"', BUILD, parts=PARTS),
-    Case("raises when built", component(), "plugin 'hostile' of hostile-dist", BUILD, parts=PARTS + "Robot = lambda c: 1 / 0"),
+    Case(
+        "lacks a library",
+        component("needs=('no.such=hostile[usb]',)"),
+        'pip install "hostile[usb]"',
+        BUILD,
+        parts=PARTS,
+    ),
+    Case(
+        "raises when built",
+        component(),
+        "plugin 'hostile' of hostile-dist",
+        BUILD,
+        parts=PARTS + "Robot = lambda c: 1 / 0",
+    ),
     Case("cannot be built to be shown", component(), "ZeroDivision", SHOW, 0, parts=PARTS + "Robot = lambda c: 1 / 0"),
 ]
 PROBES = [

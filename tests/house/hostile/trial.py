@@ -38,6 +38,8 @@ def work():
     ]
     click.echo(json.dumps(state))
 """
+#: what to do about it, or that nothing needs to be done
+_FIXES = ("lr plugins disable", "pip install", "'state': 'ok'", "while 'hostile_arm' was built")
 QUICK = {"LR_PLUGIN_SECONDS": "0.3", "LR_PROBE_SECONDS": "1"}
 
 
@@ -70,7 +72,7 @@ def run(case: Case) -> Outcome:
         said = _about(listed.stdout, listed.stderr)
         survived = _is_whole(listed.stdout) and worked.returncode == 0
         survived = survived and worked.stdout.replace(made, "FOLDER") == _undisturbed()
-        survived = survived and len(listed.stderr.splitlines()) <= 1
+        survived = survived and len(listed.stderr.splitlines()) == listed.stderr.count("is left out")
         if case.run:
             ran = lr(folder, *case.run, **_environment(folder, probes_only=case.run == INFO))
             survived = survived and ran.returncode == case.code
@@ -121,8 +123,8 @@ def _about(listing: str, stderr: str) -> str:
 
 
 def _is_named(said: str, case: Case) -> bool:
-    plugin = "hostile" in said
-    return plugin and ("hostile-dist" in said or "hostile_dist" in said) and _plain(case.says) in _plain(said)
+    distribution = "hostile-dist" in said or "hostile_dist" in said  # the latter is its folder's name
+    return distribution and _plain(case.says) in _plain(said) and any(fix in said for fix in _FIXES)
 
 
 def _plain(text: str) -> str:

@@ -16,6 +16,7 @@ import click
 
 from lerobot_core import plugins
 from lerobot_core.cli.listing import plugin_rows
+from lerobot_core.errors import printable
 
 #: time a probe may take [s], unless `LR_PROBE_SECONDS` says otherwise
 PROBE_SECONDS = 30.0
@@ -79,4 +80,4 @@ def info(as_json: bool) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_shown, value)) or "none found"
-    return "not installed" if value is None else plugins.printable(str(value))
+    return "not installed" if value is None else printable(str(value))

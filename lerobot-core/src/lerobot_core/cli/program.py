@@ -42,7 +42,9 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         offers = self._commands().get(name, [])
-        inner = [offer for known in self._commands() if known.startswith(f"{name} ") for offer in self._commands()[known]]
+        inner = [
+            offer for known in self._commands() if known.startswith(f"{name} ") for offer in self._commands()[known]
+        ]
         distributions = dict.fromkeys(distribution for _, distribution in [*offers, *inner])
         if len(offers) > 1 or (offers and len(distributions) > 1):
             names = " and ".join(f"'{distribution}'" for distribution in distributions)
@@ -80,7 +82,7 @@ class LazyGroup(click.Group):
 def _command(target: str) -> click.Command:
     found = plugins.resolve(target)
     if not isinstance(found, click.Command):
-        raise PluginError(f"'{target}'{plugins.offered_by(target)} is no click command, got {type(found).__name__}")
+        raise plugins.unusable(target, f"is no click command, got {type(found).__name__}")
     return found
 
 
