@@ -356,7 +356,8 @@ class _Structure:
             if not attempt.problems:
                 return result
             attempts.append(attempt)
-        self.problems += max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems)).problems
+        nearest = max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems))
+        self.problems, self.hint = self.problems + nearest.problems, nearest.hint
         return _BAD
 
     def literal(self, value: Any, choices: Sequence[Any], path: str) -> Any:

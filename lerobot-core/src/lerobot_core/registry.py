@@ -14,7 +14,7 @@ from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
 from lerobot_core.hookspecs import NOUNS
 from lerobot_core.plugins import resolve
 
-__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "config_class", "registry", "resolve"]
+__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "config_class", "missing", "registry", "resolve"]
 
 R = TypeVar("R")
 
@@ -113,6 +113,19 @@ def config_class(component: Component) -> type[Any]:
     return found
 
 
+def missing(component: Component) -> tuple[str, str] | None:
+    """(library, what to install for it) for the first one a component needs that is not there."""
+    for need in component.needs:
+        module, _, install = need.partition("=")
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, ValueError):  # a package above it is missing
+            found = None
+        if found is None:
+            return module, install or module
+    return None
+
+
 @attrs.frozen
 class Choice(Generic[R]):
     """The component of a role that a user picked by `type`, with its validated config.
@@ -138,14 +151,13 @@ class Choice(Generic[R]):
         Raises:
             PluginError: a library the component needs is missing, or its target cannot be imported.
         """
-        for need in self.component.needs:
-            module, _, install = need.partition("=")
-            if is_missing(module):
-                raise PluginError(
-                    f"'{self.type}' needs the library '{module}', which is not installed"
-                    f"{plugins.offered_by(self.component.build)}",
-                    hint=f'pip install "{install or module}"',
-                )
+        if lacking := missing(self.component):
+            library, install = lacking
+            whose = plugins.offered_by(self.component.build)
+            raise PluginError(
+                f"'{self.type}' needs the library '{library}', which is not installed{whose}",
+                hint=f'pip install "{install}"',
+            )
         target = resolve(self.component.build)
         if not callable(target):
             raise plugins.unusable(self.component.build, f"cannot be called, so '{self.type}' cannot be built")
@@ -163,11 +175,3 @@ class Choice(Generic[R]):
             return loaded
         made: R = target(self.config, **context)
         return made
-
-
-def is_missing(module: str) -> bool:
-    """Whether a library is not installed; nothing but the packages above it is imported."""
-    try:
-        return importlib.util.find_spec(module) is None
-    except (ImportError, ValueError):  # a package above it is missing
-        return True

@@ -12,7 +12,7 @@ from lerobot_core import config, plugins
 from lerobot_core.cli.commands import rows
 from lerobot_core.errors import PluginError, did_you_mean
 from lerobot_core.plugins import PluginStatus
-from lerobot_core.registry import ROLES, Listed, config_class, is_missing, registry
+from lerobot_core.registry import ROLES, Listed, config_class, missing, registry
 
 Row = tuple[str, str]
 
@@ -55,11 +55,10 @@ def _write(title: str, found: list[Row]) -> None:
 def _component(listed: Listed) -> list[Row]:
     component = listed.component
     found = [("config", component.config), ("build", component.build)]
-    for need in component.needs:
-        module, _, install = need.partition("=")
-        found.append(
-            ("needs", f'{module}: pip install "{install or module}"' if is_missing(module) else f"{module}: ok")
-        )
+    if lacking := missing(component):
+        found.append(("needs", f'{lacking[0]}, which is not installed: pip install "{lacking[1]}"'))
+    elif component.needs:
+        found.append(("needs", ", ".join(need.partition("=")[0] for need in component.needs)))
     status = next(status for status in plugins.host().statuses if status[:2] == listed[1:])
     return [*found, ("plugin", status.name), *_distribution(status)]
 
