@@ -78,7 +78,10 @@ def _distribution(status: PluginStatus) -> list[Row]:
 
 def _options(listed: Listed) -> list[Row]:
     """Name with type, and sentence with default, of every field of its config class."""
-    kind = config_class(listed.component)
+    try:
+        kind = config_class(listed.component)
+    except PluginError as failure:
+        return [("not shown", f"{failure}; {failure.hint}")]
     return [(option.removeprefix("--"), sentence) for option, sentence in rows(kind, {}, "")]
 
 
