@@ -89,7 +89,7 @@ def test_ctrl_c_passes_and_the_process_is_as_before() -> None:
         os.chdir("/")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), contained(remarks):
+    with pytest.raises(KeyboardInterrupt), contained(remarks, 5):
         interrupted()
     assert os.getcwd() == folder
     assert remarks == ["changed the working folder; undone"]
@@ -97,7 +97,7 @@ def test_ctrl_c_passes_and_the_process_is_as_before() -> None:
 
 def test_what_is_printed_is_told_and_not_printed(capfd: pytest.CaptureFixture[str]) -> None:
     remarks: list[str] = []
-    with contained(remarks):
+    with contained(remarks, 5):
         os.write(1, b"native ")
         os.system("echo child")
     assert capfd.readouterr().out == ""
@@ -107,7 +107,7 @@ def test_what_is_printed_is_told_and_not_printed(capfd: pytest.CaptureFixture[st
 def test_a_thread_that_keeps_the_process_alive_is_known() -> None:
     stop, remarks = threading.Event(), []
     try:
-        with contained(remarks):
+        with contained(remarks, 5):
             threading.Thread(target=stop.wait, name="endless").start()
             threading.Thread(target=stop.wait, name="daemon", daemon=True).start()
         assert sorted(remarks) == ["started the thread 'daemon'", "started the thread 'endless'"]

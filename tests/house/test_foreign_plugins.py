@@ -72,6 +72,14 @@ def test_a_good_plugin_is_found_and_not_imported(tmp_path: Path) -> None:
     assert (used.returncode, used.stderr.splitlines()[0].startswith("error: 'foreign.command:run'")) == (1, True)
 
 
+def test_a_time_limit_that_is_none_is_one_error(tmp_path: Path) -> None:
+    ran = lr(tmp_path, "--help", LR_PLUGIN_SECONDS="long")
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        "error: LR_PLUGIN_SECONDS is a number of seconds such as 5, got 'long'\n",
+    )
+
+
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a good plugin, which keeps what the user says about it beside it."""

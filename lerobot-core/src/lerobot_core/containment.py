@@ -7,6 +7,7 @@ process natively ends it, and another module that was patched stays patched.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,8 +19,8 @@ from itertools import count
 from types import FrameType
 from typing import IO, Any, TextIO
 
-#: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise
-SECONDS = 5.0
+from lerobot_core.errors import PluginError
+
 _AGAIN_SECONDS = 0.1
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)]
@@ -36,13 +37,12 @@ class Overrun(BaseException):
 
 
 @contextmanager
-def contained(remarks: list[str]) -> Iterator[None]:
+def contained(remarks: list[str], seconds: float) -> Iterator[None]:
     """Run the block with a time limit, and append to `remarks` what it did to the process, undone where that is possible.
 
     Raises:
-        Overrun: it took longer than `LR_PLUGIN_SECONDS`.
+        Overrun: it took longer.
     """
-    seconds = float(os.environ.get("LR_PLUGIN_SECONDS", SECONDS))
     before = {what: read() for what, (read, _) in _PROCESS.items()}
     threads = set(threading.enumerate())
     with _aside(remarks):
@@ -57,6 +57,18 @@ def contained(remarks: list[str]) -> Iterator[None]:
             for thread in set(threading.enumerate()) - threads:
                 remarks.append(f"started the thread '{thread.name}'")
                 strays.extend([] if thread.daemon else [thread])
+
+
+def seconds_of(variable: str, usual: float) -> float:
+    """A time limit [s] from the environment.
+
+    Raises:
+        PluginError: it is no number of seconds.
+    """
+    text = os.environ.get(variable, str(usual))
+    if not re.fullmatch(r"\d+(\.\d+)?|\.\d+", text):
+        raise PluginError(f"{variable} is a number of seconds such as {usual:g}, got '{text}'")
+    return float(text)
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
@@ -83,7 +95,8 @@ def limited(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
-        sys.settrace(tracer)
+        if sys.gettrace() is not tracer:
+            sys.settrace(tracer)
         taken = time.monotonic() - start
         if left:  # somebody else's timer goes on
             signal.setitimer(signal.ITIMER_REAL, max(left - taken, 1e-3), interval)

@@ -25,11 +25,13 @@ import pluggy
 
 from lerobot_core import API_VERSION, hookspecs, plugin, preferences
 from lerobot_core.components import PROJECT
-from lerobot_core.containment import Overrun, contained
+from lerobot_core.containment import Overrun, contained, seconds_of
 from lerobot_core.errors import PluginError, did_you_mean, printable
 from lerobot_core.installed import canonical, entry_points, import_target
 from lerobot_core.offers import checked
 
+#: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise
+SECONDS = 5.0
 #: a failure is told in so many characters
 _LONGEST = 300
 
@@ -72,6 +74,7 @@ class Host:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.statuses: list[PluginStatus] = []
+        self._seconds = seconds_of("LR_PLUGIN_SECONDS", SECONDS)
         self._offers: dict[tuple[str, str], list[Any]] = {}
 
     def discover(self) -> None:
@@ -118,7 +121,7 @@ class Host:
         hooks: tuple[str, ...] = ()
         notes: list[str] = []
         try:
-            with guard or contained(notes):
+            with guard or contained(notes, self._seconds):
                 module = load()
                 _check_api(module)
                 hooks = _hooks(module)
@@ -166,7 +169,7 @@ class Host:
             return self._offers[key]
         notes: list[str] = []
         try:
-            with contained(notes):
+            with contained(notes, self._seconds):
                 offered = checked(hook, getattr(self.manager.get_plugin(status.registered), hook)())
                 _check_reserved(status, hook, offered)
         except KeyboardInterrupt:

@@ -16,25 +16,18 @@ CORE = "lerobot-core"
 
 
 class Preferences(NamedTuple):
-    """What a user said about plugins, by canonical name.
+    """What a user said about plugins, by canonical name; `enabled` counts in strict mode, and only with a name in it."""
 
-    Attributes:
-        enabled: those that strict mode admits; with none it admits all.
-        disabled: those that are never imported.
-        blocked: those left out in this call.
-        strict: whether `LR_STRICT_PLUGINS` is 1.
-    """
-
-    enabled: frozenset[str] = frozenset()
-    disabled: frozenset[str] = frozenset()
-    blocked: frozenset[str] = frozenset()
-    strict: bool = False
+    enabled: set[str]
+    disabled: set[str]
+    blocked: set[str]
+    strict: bool
 
     def refusal(self, name: str, distribution: str) -> str:
         """Why a plugin is not wanted; empty when it is. Core always is: without it nothing could be enabled again."""
+        names = {canonical(name), canonical(distribution)}
         if canonical(distribution) == CORE:
             return ""
-        names = {canonical(name), canonical(distribution)}
         if names & self.blocked:
             return "blocked by LR_BLOCK_PLUGINS"
         if names & self.disabled:
@@ -55,14 +48,9 @@ def read() -> Preferences:
     Raises:
         ConfigError: a line of the file says neither "enabled NAME" nor "disabled NAME".
     """
-    blocked = os.environ.get("LR_BLOCK_PLUGINS", "").split(",")
     lists = _lists()
-    return Preferences(
-        frozenset(lists["enabled"]),
-        frozenset(lists["disabled"]),
-        frozenset(canonical(name.strip()) for name in blocked if name.strip()),
-        os.environ.get("LR_STRICT_PLUGINS") == "1",
-    )
+    blocked = {canonical(name.strip()) for name in os.environ.get("LR_BLOCK_PLUGINS", "").split(",") if name.strip()}
+    return Preferences(lists["enabled"], lists["disabled"], blocked, os.environ.get("LR_STRICT_PLUGINS") == "1")
 
 
 def put(name: str, state: str) -> None:

@@ -39,7 +39,7 @@ def work():
     click.echo(json.dumps(state))
 """
 #: what to do about it, or that nothing needs to be done
-_FIXES = ("lr plugins disable", "pip install", "'state': 'ok'", "while 'hostile_arm' was built")
+_FIXES = ("lr plugins disable", "lr plugins --check", "pip install", "'state': 'ok'", "while 'hostile_arm' was built")
 QUICK = {"LR_PLUGIN_SECONDS": "0.3", "LR_PROBE_SECONDS": "1"}
 
 

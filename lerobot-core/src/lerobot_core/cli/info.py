@@ -4,7 +4,6 @@ that a library that crashes natively or hangs costs one line."""
 from __future__ import annotations
 
 import json
-import os
 import platform
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import click
 
 from lerobot_core import plugins
 from lerobot_core.cli.listing import plugin_rows
+from lerobot_core.containment import seconds_of
 from lerobot_core.errors import printable
 
 #: time a probe may take [s], unless `LR_PROBE_SECONDS` says otherwise
@@ -38,7 +38,7 @@ def machine() -> dict[str, Any]:
 def probe(target: str) -> dict[str, Any]:
     """The findings of one "module:function", or {"error": …} if it crashed or took too long."""
     command = [sys.executable, "-c", _PROBE, target]
-    seconds = float(os.environ.get("LR_PROBE_SECONDS", PROBE_SECONDS))
+    seconds = seconds_of("LR_PROBE_SECONDS", PROBE_SECONDS)
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:

@@ -93,7 +93,8 @@ def _features(role: type, listed: Listed) -> list[Row]:
     try:
         part = config.choose(role, listed.component.name, **listed.component.example).build()
     except Exception as failure:  # strangers' code, and the rest is worth showing
-        return [("not shown", f"its example cannot be built: {plugins.in_one_line(failure)}")]
+        why = f"its example cannot be built: {plugins.in_one_line(failure)}"
+        return [("not shown", f"{why}; `lr plugins --check {listed.component.name}` tests it")]
     return [(name.partition("_")[0], text) for name in wanted for text in _texts(getattr(part, name))]
 
 
