@@ -40,9 +40,14 @@ class Overrun(BaseException):
 def contained(remarks: list[str], seconds: float) -> Iterator[None]:
     """Run the block with a time limit, and append to `remarks` what it did to the process, undone where that is possible.
 
+    In another thread than the main one the block just runs: what changes meanwhile may be anybody's doing.
+
     Raises:
         Overrun: it took longer.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {what: read() for what, (read, _) in _PROCESS.items()}
     threads = set(threading.enumerate())
     with _aside(remarks):
@@ -76,8 +81,8 @@ def seconds_of(variable: str, usual: float) -> float:
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise Overrun in a block that runs longer. Without effect outside the main thread and where there is no setitimer."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    """Raise Overrun in a block of the main thread that runs longer. Without effect where there is no setitimer."""
+    if not hasattr(signal, "setitimer"):
         yield
         return
     start, tracer = time.monotonic(), sys.gettrace()

@@ -12,9 +12,7 @@ from lerobot_core import plugins, roles
 from lerobot_core.components import Component
 from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
 from lerobot_core.hookspecs import NOUNS
-from lerobot_core.plugins import resolve
-
-__all__ = ["ROLES", "USUAL_PROVIDER", "Choice", "Listed", "Registry", "config_class", "missing", "registry", "resolve"]
+from lerobot_core.plugins import resolve as resolve
 
 R = TypeVar("R")
 

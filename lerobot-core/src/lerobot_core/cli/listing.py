@@ -95,7 +95,10 @@ def enable(name: str) -> None:
 @click.command()
 @click.argument("name")
 def disable(name: str) -> None:
-    """Leave a plugin, or all of a distribution, out from now on: it is not imported any more."""
+    """Leave a plugin, or all of a distribution, out from now on: it is not imported any more.
+
+    One that ends lr itself is first left out of this call: LR_BLOCK_PLUGINS=NAME lr plugins disable NAME
+    """
     _put(name, "disabled")
 
 
