@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -52,9 +52,9 @@ class PluginStatus(NamedTuple):
     name: str
     distribution: str
     version: str
-    hooks: tuple[str, ...]
-    error: str
-    ms: float
+    hooks: tuple[str, ...] = ()
+    error: str = ""
+    ms: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -133,21 +133,12 @@ class Host:
             hooks, error = (), in_one_line(failure)
         else:
             notes += [] if guard else _heavy(known, getattr(module, "__name__", ""))
-        return self._note(name, distribution, version, hooks, error, (time.perf_counter() - start) * 1e3, notes)
+        ms = (time.perf_counter() - start) * 1e3
+        return self._note(name, distribution, version, hooks=hooks, error=error, ms=ms, notes=tuple(notes))
 
-    def _note(
-        self,
-        name: str,
-        distribution: str,
-        version: str,
-        hooks: tuple[str, ...] = (),
-        error: str = "",
-        ms: float = 0.0,
-        notes: Iterable[str] = (),
-    ) -> PluginStatus:
-        status = PluginStatus(name, distribution, version, hooks, error, ms, tuple(notes))
-        self.statuses.append(status)
-        return status
+    def _note(self, name: str, distribution: str, version: str, **rest: Any) -> PluginStatus:
+        self.statuses.append(PluginStatus(name, distribution, version, **rest))
+        return self.statuses[-1]
 
     @property
     def broken(self) -> list[PluginStatus]:

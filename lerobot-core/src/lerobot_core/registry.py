@@ -160,16 +160,13 @@ class Choice(Generic[R]):
         if not callable(target):
             raise plugins.unusable(self.component.build, f"cannot be called, so '{self.type}' cannot be built")
         try:
-            return self._made(target, context)
+            if self.path is None:
+                built: R = target(self.config, **context)
+            else:
+                built = target.from_pretrained(self.path, config=self.config, **context)
         except LeRobotError:
             raise
         except Exception as failure:  # a bug of whoever wrote it: the traceback stays and says whose it is
             failure.add_note(f"while '{self.type}' was built{plugins.offered_by(self.component.build)}")
             raise
-
-    def _made(self, target: Any, context: dict[str, Any]) -> R:
-        if self.path is not None:
-            loaded: R = target.from_pretrained(self.path, config=self.config, **context)
-            return loaded
-        made: R = target(self.config, **context)
-        return made
+        return built
