@@ -22,7 +22,7 @@ from lerobot_core.testing import (
     TeleoperatorSuite,
 )
 from lerobot_motors import emulators, plugin, so_arm
-from lerobot_motors.cameras.pattern import draw
+from lerobot_motors.cameras.pattern import decode, draw
 from lerobot_serve import plugin as serve_plugin
 
 
@@ -65,12 +65,20 @@ class TestSo101Follower(RobotSuite):
 
 
 class TestSo101Leader(TeleoperatorSuite):
+    moves = True
+
     @pytest.fixture
     def teleoperator(self) -> Any:
         return choose(roles.Teleoperator, "so101_leader", port="emulated://so101-leader?motion=sine").build()
 
 
 class TestPatternCamera(CameraSuite):
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        """As it is drawn: red grows along the columns, green down the rows, but for the moving bar."""
+        return bool(abs(picture - draw(decode(picture), *picture.shape[1::-1]).astype(int)).max() == 0)
+
     @pytest.fixture
     def camera(self) -> Any:
         return choose(roles.Camera, "pattern", fps=60.0, width=64, height=48).build()
@@ -89,6 +97,12 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestOpencvCamera(CameraSuite):
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        """The film's pictures, which OpenCV took for BGR, up to what their coding loses."""
+        return bool(abs(picture[..., ::-1] - draw(decode(picture), *picture.shape[1::-1]).astype(int)).mean() < 12)
+
     @pytest.fixture
     def camera(self, film: Path) -> Any:
         return choose(
@@ -143,6 +157,7 @@ class TestFeetechBus(MotorBusSuite):
         "Homing_Offset": (-2047, 2047, 1),
         "Max_Torque_Limit": (500, 1000),
     }
+    too_large: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (1 << 16,), "Max_Torque_Limit": (1 << 16, -1)}
     torque_register = "Torque_Enable"
     faults = ("a flipped bit", "half a reply", "noise in front", "an echo")
     packets = (

@@ -107,13 +107,15 @@ class LearningSuite(Suite):
         torch = pytest.importorskip("torch")
         policy.train()
         before = self.number(policy, batch)
-        optimizer = torch.optim.Adam([p for p in policy.parameters() if p.requires_grad], lr=1e-3)
-        for _ in range(10):
-            optimizer.zero_grad()
+        for _ in range(3):
+            policy.zero_grad()
             self.loss(policy, batch)[0].backward()
-            optimizer.step()
+            with torch.no_grad():
+                for parameter in policy.parameters():
+                    if parameter.grad is not None:
+                        parameter -= 1e-3 * parameter.grad.sign()  # of the size of Adam's first steps
         policy.train()
-        assert self.number(policy, batch) < before, "the loss did not fall in ten steps of Adam"
+        assert self.number(policy, batch) < before, "the loss did not fall in three small steps down its gradient"
 
     def test_a_loss_repeats(self, policy: Any, batch: Any) -> None:
         """Resuming and comparing runs need it. Fix: draw from torch's generator only, keep no state between batches."""
