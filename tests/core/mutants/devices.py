@@ -140,7 +140,7 @@ class Hangs(ToyCamera):
 
     def disconnect(self):
         super().disconnect()
-        threading.Timer(3.0, lambda: setattr(self, "reading", False)).start() if self.reading else None
+        threading.Timer(1.5, lambda: setattr(self, "reading", False)).start() if self.reading else None
 
 
 class CrashesAtTheEnd(ToyCamera):
@@ -249,7 +249,7 @@ class ZeroForMissing(ToyBus):
 class SlowToGiveUp(ToyBus):
     def read(self, register, motor, *, normalize=True):
         if motor in self.unplugged:
-            time.sleep(1.2)
+            time.sleep(0.25)
         return super().read(register, motor)
 
 

@@ -23,6 +23,8 @@ WANTED = 0.95
 
 def findings() -> dict[str, list[dict[str, Any]]]:
     """A row for each good part and each mutant."""
+    import torch  # noqa: F401  its first import is no suite's time
+
     from core.mutants.kinds import GOODS
     from core.mutants.runner import MUTANTS, run_good, run_mutant
 

@@ -13,13 +13,8 @@ import pytest
 from core.mutants import datasets, devices, policies, robots, software
 from core.mutants.kinds import GOODS, Mutant
 
-MUTANTS: dict[str, Mutant] = {
-    **robots.MUTANTS,
-    **devices.MUTANTS,
-    **datasets.MUTANTS,
-    **policies.MUTANTS,
-    **software.MUTANTS,
-}
+MODULES = (robots, devices, datasets, policies, software)
+MUTANTS: dict[str, Mutant] = {name: mutant for module in MODULES for name, mutant in module.MUTANTS.items()}
 
 #: pytest of its own: no settings of ours, no plugins of the machine, nothing written
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:logging", "-W", "ignore", "-x")

@@ -137,6 +137,8 @@ class MotorBusSuite(Suite):
                 for name in connected.motors
             }
 
+        for register, values in self.roundtrips.items():  # nothing is zero, so that a zero written beside it shows
+            connected.sync_write(register, dict.fromkeys(connected.motors, max(values, key=abs)), normalize=False)
         for register, values in self.roundtrips.items():
             for value in values:
                 before = everything()
