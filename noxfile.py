@@ -50,6 +50,20 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def nightly(session: nox.Session) -> None:
+    """Tests that are too long for every day, with every mutant of the conformance kit."""
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "-m", "nightly", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Good parts pass the conformance kit, parts broken on purpose do not: a table, and JSON with `--json FILE`."""
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "tests/core/mutants/report.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Formatting and lint of the whole tree."""
     install(session, "ruff>=0.9")
