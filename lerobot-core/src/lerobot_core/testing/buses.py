@@ -137,6 +137,8 @@ class MotorBusSuite(Suite):
                 for name in connected.motors
             }
 
+        for register, values in self.roundtrips.items():  # nothing is zero, so that a zero written beside it shows
+            connected.sync_write(register, dict.fromkeys(connected.motors, max(values, key=abs)), normalize=False)
         for register, values in self.roundtrips.items():
             for value in values:
                 before = everything()
@@ -240,6 +242,7 @@ class MotorBusSuite(Suite):
     def test_connecting_misses_a_servo(self, bus: Any) -> None:
         """An arm with a loose cable moves five of six joints. Fix: ping every motor in `connect`, and close on failure."""
         bus.connect()
+        bus.disable_torque()  # servos take a new id only without it
         missing = list(bus.motors)[-1]
         silenced = self.silence(bus, missing)
         bus.disconnect(disable_torque=False)
@@ -255,7 +258,7 @@ class MotorBusSuite(Suite):
         """One dead servo must not leave five hot ones. Fix: try every motor, then close the port, then raise."""
         needs(self.torque_register, "torque_register")
         bus.connect()
-        bus.disable_torque()  # servos take a new id only without it
+        bus.disable_torque()
         missing, *others = bus.motors
         silenced = self.silence(bus, missing)
         if silenced:

@@ -206,7 +206,7 @@ class CameraSuite(Suite):
         thread.start()
         time.sleep(2.5 / camera.fps)
         camera.disconnect()
-        thread.join(2.0)
+        thread.join(1.0)
         assert not thread.is_alive(), "a read still waits"
         assert isinstance(ended[0], LeRobotError), repr(ended[0])
 

@@ -297,4 +297,4 @@ class RecordingSuite(Suite):
         self.write(writer, (0,))
         writer.add(self.frame(1, 0), task="pick")
         writer.finalize()
-        assert not new_threads(before)
+        assert not new_threads(before, 1.0)

@@ -52,6 +52,7 @@ class ToyBusSuite(MotorBusSuite):
     roundtrips: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (0, 4095, 2048), "Homing_Offset": (-2047, 5)}
     too_large: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (1 << 16, -(1 << 16))}
     torque_register = "Torque_Enable"
+    silent_seconds = 0.2
 
     def silence(self, bus: Any, motor: str) -> bool:
         bus.unplugged.add(motor)
