@@ -18,6 +18,8 @@ import attrs
 from house.mistakes.table import Mistake
 
 LINES, WIDTH = 5, 300
+EVERYBODYS = re.compile(r"tmp/(lerobot-emulators|torchinductor)|stdout|stderr")
+"""What is there after a success as well: the place where emulators are found, and torch's cache."""
 
 
 @attrs.frozen
@@ -64,7 +66,7 @@ class Asker:
             self._process.stdin.flush()
             reply = json.loads(self._process.stdout.readline())
             stdout, stderr = (_text(folder / stream) for stream in ("stdout", "stderr"))
-            left = sorted(set(_names(folder)) - before - {"stdout", "stderr"})
+            left = sorted(set(_names(folder)) - before)
             _close(held_open)
         wrong = tuple(_wrong(mistake, reply, stdout, stderr, left))
         return Answer(mistake, reply["code"], reply["seconds"], stdout, stderr, wrong)
@@ -92,7 +94,7 @@ def _wrong(mistake: Mistake, reply: dict[str, object], stdout: str, stderr: str,
 
 
 def _names(folder: Path) -> Iterator[str]:
-    return (str(path.relative_to(folder)) for path in folder.rglob("*"))
+    return (name for path in folder.rglob("*") if not EVERYBODYS.match(name := str(path.relative_to(folder))))
 
 
 def _text(path: Path) -> str:

@@ -199,7 +199,7 @@ NETWORK = [
 PLUGINS = [
     Mistake("plugin file that is not there", f"--plugin=arm.py {PAIR}", "arm.py", "does not exist|not there|no such", "--plugin|path|file"),
     Mistake("plugin file with an error in it", f"--plugin=arm.py {PAIR}", "arm.py", "line 2|no_such_library", "install|correct|mend|fix|LR_DEBUG", (s.text("arm.py", "import sys\nimport no_such_library\n"),)),
-    Mistake("plugin file that is no Python", f"--plugin=arm.py {PAIR}", "arm.py", "syntax|line 1", "install|correct|mend|fix|LR_DEBUG", (s.text("arm.py", "this is not Python\n"),)),
+    Mistake("plugin file that is no Python", f"--plugin=arm.py {PAIR}", "arm.py", "syntax|line 1", "install|correct|mend|fix|LR_DEBUG", (s.text("arm.py", "this is no Python\n"),)),
     Mistake("plugin file forgotten", f"{PAIR} --plugin", "--plugin", "file|value|missing", r"--plugin[= ]\S"),
 ]
 
