@@ -19,8 +19,8 @@ import attrs
 import yaml
 
 from lerobot_core import artifacts
-from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean
-from lerobot_core.registry import Choice, registry, resolve
+from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean, few
+from lerobot_core.registry import Choice, Registry, registry, resolve
 
 C = TypeVar("C")
 COMMAND_LINE = "the command line"
@@ -28,10 +28,15 @@ _REST = "lerobot_rest"
 _NULL = ("null", "none", "~", "")
 _SCALARS = (str, bool, int, float, Path)
 _BAD: Any = object()
+_YAML_HINT = "check brackets, commas and spaces, as in {top: {type: opencv, fps: 30}}"
 
 
 class Text(str):
     """A value as typed on the command line; the type that receives it parses it."""
+
+
+class Flag(Text):
+    """The value of an option typed without one: true, for those that take true or false."""
 
 
 def rest() -> Any:
@@ -68,6 +73,13 @@ _REPLACED = ("bool", "float", "int", "timestamp")
 class _Loader(yaml.SafeLoader):
     """YAML with the 1.2 meaning of scalars: 1e-4 is a number, `on`, `no` and dates are text, 010 is no octal."""
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for key, value in node.value:
+            if isinstance(key.value, str) and ":" in key.value and value.value == "":
+                text = f"a space is missing behind the colon of '{key.value}'"
+                raise yaml.constructor.ConstructorError(problem=text, problem_mark=key.start_mark)
+        return super().construct_mapping(node, deep)
+
 
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _REPLACED]
@@ -90,8 +102,17 @@ def parse_yaml(text: str) -> Any:
     """
     try:
         return yaml.load(text, Loader=_Loader)  # a SafeLoader: plain data only
+    except yaml.MarkedYAMLError as failure:
+        mark = failure.problem_mark
+        where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        if mark and failure.context_mark and failure.context_mark.line != mark.line:
+            where += f", in what begins in line {failure.context_mark.line + 1}"
+        what = str(failure.problem).replace("<stream end>", "the end")
+        if "'\\t'" in what:
+            what = "a tab; indent with spaces"
+        raise ConfigError(f"not valid YAML or JSON{where}: {what}", hint=_YAML_HINT) from failure
     except yaml.YAMLError as failure:
-        raise ConfigError(f"not valid YAML: {' '.join(str(failure).split())}") from failure
+        raise ConfigError(f"not valid YAML or JSON: {' '.join(str(failure).split())}", hint=_YAML_HINT) from failure
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -100,13 +121,24 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it is missing, is not YAML or JSON, or is not a mapping.
     """
-    if not path.is_file():
-        raise ConfigError(f"config file '{path}' does not exist", hint="check --config_path")
-    data = parse_yaml(path.read_text())
+    if not path.exists():
+        beside = [str(other) for other in path.parent.glob("*") if other.is_file()]
+        raise ConfigError(
+            f"config file '{path}' does not exist{did_you_mean(str(path), beside)}", hint="check --config_path"
+        )
+    if path.is_dir():
+        raise ConfigError(f"config file '{path}' is a folder", hint="give a file in it as --config_path")
+    try:
+        data = parse_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as failure:
+        raise ConfigError(f"config file '{path}' is not text", hint="--config_path takes YAML or JSON") from failure
+    except ConfigError as failure:
+        raise ConfigError(f"config file '{path}' is {failure.message}", hint=failure.hint) from failure
     if data is None:  # an empty file, or one of comments only
         return {}
     if not isinstance(data, dict):
-        raise ConfigError(f"config file '{path}' holds {type(data).__name__}, expected options by name")
+        found = "a list" if isinstance(data, list) else type(data).__name__
+        raise ConfigError(f"config file '{path}' holds {found}, expected options by name", hint="as in fps: 30")
     return data
 
 
@@ -114,33 +146,56 @@ def parse_options(args: Sequence[str]) -> dict[str, Any]:
     """Dotted options as nested data with `Text` leaves: `--a.b=v`, `--a.b v`, and a bare `--flag` for true.
 
     Raises:
-        ConfigError: something that is not an option.
+        ConfigError: something that is not an option, or an option with two values.
     """
-    data, strays = _split_options(args)
-    if strays:
-        problems = [Problem("", f"unexpected argument '{word}'") for word in strays]
-        raise ConfigError(problems, hint="options look like --robot.port=/dev/ttyACM0")
+    data, problems, hint = _split_options(args)
+    if problems:
+        raise ConfigError(problems, hint=hint)
     return data
 
 
-def _split_options(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """(nested options, words that are no options)."""
+def _split_options(args: Sequence[str]) -> tuple[dict[str, Any], list[Problem], str]:
+    """(nested options, what is wrong with them, what to do about it)."""
     data: dict[str, Any] = {}
-    strays = []
+    problems: list[Problem] = []
+    strays: list[str] = []
+    hint = ""
     left = list(args)
     while left:
         word = left.pop(0)
         if not word.startswith("--") or len(word) == 2:
             strays.append(word)
             continue
-        name, equals, value = word[2:].partition("=")
+        name, equals, typed = word[2:].partition("=")
+        value = Text(typed)
+        if not equals and left and left[0].startswith("="):
+            typed = " ".join(left.pop(0) for _ in range(2) if left and not left[0].startswith("--"))[1:].strip()
+            problems.append(Problem(name, "a space stands before its '='"))
+            hint = f"write --{name}={typed}"
+            continue
         if not equals:
-            value = left.pop(0) if left and not left[0].startswith("--") else "true"
-        _put(data, name.split("."), Text(value))
-    return data, strays
+            value = Text(left.pop(0)) if left and not left[0].startswith("--") else Flag("true")
+        before = _put(data, name.split("."), value)
+        if before is not None and before != value:
+            problems.append(Problem(name, f"given twice, as '{before}' and as '{value}'"))
+            hint = "give it once"
+    if strays:
+        problems.append(Problem("", f"unexpected argument{'s'[: len(strays) > 1]} '{' '.join(strays)}'"))
+        hint = _stray_hint(strays[0])
+    return data, problems, hint
 
 
-def _put(data: dict[str, Any], keys: list[str], value: Text) -> None:
+def _stray_hint(word: str) -> str:
+    """What a word that is no option was probably meant to be."""
+    if not word.strip():
+        return "a backslash ends its line only with no space behind it"
+    if re.match(r"-?[A-Za-z][\w.]*=", word):
+        return f"options begin with two dashes: -{'' if word[0] == '-' else '-'}{word}"
+    return 'options look like --robot.port=/dev/ttyACM0; a value of several words needs quotes: --task="pick it up"'
+
+
+def _put(data: dict[str, Any], keys: list[str], value: Text) -> Text | None:
+    """Set a nested value; gives the one that was there."""
     for key in keys[:-1]:
         inner = data.get(key, {})
         if isinstance(inner, Text):  # `--robot=arm` or `--cameras={top: …}`, and now a part of it
@@ -148,7 +203,9 @@ def _put(data: dict[str, Any], keys: list[str], value: Text) -> None:
             inner = parsed if isinstance(parsed, dict) else {"type": inner}
         data[key] = inner
         data = inner
+    before = data.get(keys[-1])
     data[keys[-1]] = value
+    return before if isinstance(before, Text) else None
 
 
 # --- layers -----------------------------------------------------------------------------------------------------------
@@ -165,7 +222,7 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
     if (path := options.pop("config_path", None)) is not None:
         layers.append((str(path), _without_null(read_file(Path(path)), kind)))
     for section, folder in _checkpoint_paths(kind, [*layers, ("", options)]):
-        stored = artifacts.resolve(folder, patterns=["*.json", "*.safetensors"]) / "config.json"
+        stored = _stored_config(section, folder)
         layers.append((str(stored), {section: {**read_file(stored), "path": str(stored.parent)}}))
         if section in options:
             options[section] = {key: value for key, value in options[section].items() if key != "path"}
@@ -179,6 +236,19 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
         origins = _still_there(origins, data)
     value = structure(data, kind, origins)
     return Resolved(value, to_data(value), origins)
+
+
+def _stored_config(section: str, path: str) -> Path:
+    """`config.json` of the checkpoint a section was given."""
+    folder = artifacts.resolve(path, patterns=["*.json", "*.safetensors"])
+    if not (folder / "config.json").is_file():
+        places = (folder / "checkpoints/last/pretrained_model", folder / "pretrained_model")
+        inner = next((place for place in places if place.is_dir()), "outputs/…/pretrained_model")
+        raise ConfigError(
+            [Problem(f"{section}.path", f"no checkpoint in '{folder}': no config.json there{artifacts.holds(folder)}")],
+            hint=f"give the folder of a checkpoint as --{section}.path, as {inner}",
+        )
+    return folder / "config.json"
 
 
 def _wanted_defaults(kind: type[Any], layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
@@ -310,6 +380,8 @@ class _Structure:
         return _BAD
 
     def any(self, value: Any, kind: Any, path: str) -> Any:
+        if isinstance(value, Flag) and kind not in (bool, Any) and bool not in get_args(kind):
+            return self.bad(path, f"needs a value, as in --{path}=…")
         if isinstance(value, Text) and not (kind in _SCALARS or _is_union(kind) or get_origin(kind) is Literal):
             value = self.yaml(value, path)
             if value is _BAD:
@@ -335,6 +407,7 @@ class _Structure:
         try:
             return parse_yaml(value)
         except ConfigError as failure:
+            self.hint = failure.hint
             return self.bad(path, failure.message)
 
     def scalar(self, value: Any, kind: Any, path: str) -> Any:
@@ -398,13 +471,15 @@ class _Structure:
         name, folder = options.pop("type", None), options.pop("path", None)
         known = registry(role)
         if name is None:
-            names = ", ".join(known.names()) or "none installed"
+            names = few(known.names()) or "none installed"
             return self.bad(f"{path}.type", f"missing; pick a {known.noun} (known: {names})")
+        if isinstance(name, Flag):
+            return self.any(name, str, f"{path}.type")
         try:
             component = known.get(str(name)).component
             kind = resolve(component.config)
         except LeRobotError as failure:
-            self.hint = failure.hint or self.hint
+            self.hint = _named_option(known, path, str(name)) or failure.hint or self.hint
             return self.bad(f"{path}.type", failure.message)
         config = self.attrs(options, kind, path)
         return _BAD if config is _BAD else Choice(str(name), config, component, Path(folder) if folder else None)
@@ -427,7 +502,7 @@ class _Structure:
             elif field.default is attrs.NOTHING:
                 self._missing(hints[field.name], where)
         for key in others:
-            near = did_you_mean(key, hints)
+            near = did_you_mean(key, _names_below(hints))
             self.bad(f"{path}.{key}" if path else key, f"unknown option{near}")
         if len(self.problems) > before:
             return _BAD
@@ -442,6 +517,26 @@ class _Structure:
             self.any({}, without_none(kind), path)
         else:
             self.bad(path, "missing")
+
+
+def _named_option(known: Registry, path: str, value: str) -> str:
+    """What `--robot=/dev/ttyACM0` was probably meant to be: the first option that must be given."""
+    if not known.listed or not {"/", ":"} & set(value):  # it may be a type
+        return ""
+    fields = attrs.fields(resolve(known.listed[0].component.config))
+    name = next((field.name for field in fields if field.default is attrs.NOTHING), "type")
+    return f"options of '{path}' have names, as in --{path}.{name}={value}"
+
+
+def _names_below(hints: Mapping[str, Any]) -> list[str]:
+    """The names of fields, and of what is in those that are sections: `robot`, `robot.type`."""
+    names = list(hints)
+    for name, hint in hints.items():
+        inner = without_none(hint)
+        names += [f"{name}.{below}" for below in field_types(inner)]
+        if _choice_role(inner) is not None:
+            names += [f"{name}.type", f"{name}.path"]
+    return names
 
 
 def _scalar(value: Any, kind: Any) -> Any:

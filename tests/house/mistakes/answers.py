@@ -39,7 +39,12 @@ class Asker:
 
     def __enter__(self) -> Asker:
         places = [str(Path(__file__).parents[2]), *sys.path]
-        quiet = {"PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        quiet = {
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+        }
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LR_")}
         self._process = subprocess.Popen(
             [sys.executable, Path(__file__).with_name("worker.py")],

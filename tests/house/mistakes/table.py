@@ -43,6 +43,7 @@ def cameras(inner: str) -> str:
     return f"{PAIR} '--robot.cameras={{top: {{{inner}}}}}'"
 
 
+# fmt: off
 COMMANDS = [
     Mistake("command with a typing error", "reocrd --robot.type=so101_follower", "'.*reocrd'", "unknown", "'record'"),
     Mistake("command within a group with a typing error", "dataset inof demos", "inof", "unknown", "'info'", (s.demos,)),
@@ -155,15 +156,15 @@ DEVICES = [
 ]
 
 DATASETS = [
-    Mistake("dataset that is not there", f"dataset info nowhere", "nowhere", "no dataset|does not exist|not there|not found", "folder|user/name|repo"),
-    Mistake("folder without a dataset", f"dataset info things", "things", "no dataset|meta/info.json", "record|folder", (s.empty("things"),)),
+    Mistake("dataset that is not there", "dataset info nowhere", "nowhere", "no dataset|does not exist|not there|not found", "folder|user/name|repo"),
+    Mistake("folder without a dataset", "dataset info things", "things", "no dataset|meta/info.json", "record|folder", (s.empty("things"),)),
     Mistake("train on nothing", f"train --dataset.repo_id=me/set --dataset.root=set {TINY}", "set", "no dataset|does not exist|not there", "root|repo_id"),
     Mistake("checkpoint for a dataset", f"train --dataset.repo_id=me/set --dataset.root=act {TINY}", "act", "checkpoint", r"--policy\.path|--dataset\.root|folder", (s.act,)),
-    Mistake("dataset for a policy", f"serve --policy.path=demos", "demos", "dataset", r"--policy\.path|--dataset|checkpoint", (s.demos,)),
-    Mistake("dataset of an older format", f"dataset info demos", "demos", "v2.1", "convert", (s.demos, s.changed("demos/meta/info.json", '"v3.0"', '"v2.1"'))),
+    Mistake("dataset for a policy", "serve --policy.path=demos", "demos", "dataset", r"--policy\.path|--dataset|checkpoint", (s.demos,)),
+    Mistake("dataset of an older format", "dataset info demos", "demos", "v2.1", "convert", (s.demos, s.changed("demos/meta/info.json", '"v3.0"', '"v2.1"'))),
     Mistake("table that is cut off", f"{TRAIN}", "data/chunk-000/file-000.parquet", "cannot be read|broken|damaged|not", "copy|download|again", (s.demos, s.cut("demos/data/chunk-000/file-000.parquet", 1000))),
     Mistake("film that is missing", f"train --dataset.repo_id=me/clips --dataset.root=clips {TINY} --policy.pretrained_backbone_weights=null --steps=1", "observation.images.front/chunk-000/file-000.mp4", "does not exist|missing|not there", "copy|download|again", (s.clips, s.without("clips/videos/observation.images.front/chunk-000/file-000.mp4"))),
-    Mistake("description that is broken", f"dataset info demos", "meta/info.json", "JSON", "line|copy|download|repair", (s.demos, s.cut("demos/meta/info.json", 100))),
+    Mistake("description that is broken", "dataset info demos", "meta/info.json", "JSON", "line|copy|download|repair", (s.demos, s.cut("demos/meta/info.json", 100))),
     Mistake("episode out of range", f"{REPLAY} --dataset.episode=99", "episode", "99", "0 to 3|4 episodes", (s.demos,)),
     Mistake("episodes out of range", f"{TRAIN} --dataset.episodes=[0,99]", "episodes", "99", "0 to 3|4 episodes", (s.demos,)),
     Mistake("dataset that exists already", f"{RECORD}", "'set'", "exists|not empty", "--resume|another", (s.copied("datasets/state_env", "set"),)),
@@ -180,7 +181,7 @@ POLICIES = [
     Mistake("run for a checkpoint", "serve --policy.path=run", "'run", "no|not|missing", "checkpoints/last/pretrained_model", (s.run,)),
     Mistake("weights for a checkpoint", "serve --policy.path=act/model.safetensors", "model.safetensors", "file|folder", "folder|'act'", (s.act,)),
     Mistake("policy that needs what the robot lacks", f"{RUN} --policy.path=act --policy.device=cpu", "observation.environment_state", "missing", "rename_map|robot|policy", (s.act,)),
-    Mistake("output folder that exists", f"{TRAIN}", "'out'", "exists|not empty", "--resume|another", (s.demos, s.text("out/notes.txt"))),
+    Mistake("output folder that exists", f"{TRAIN}", "'out'", "exists|not empty", "--resume|another", (s.demos, s.copied("train_checkpoint/step_000004", "out/checkpoints/000004"))),
     Mistake("go on training nothing", f"train {DEMOS} --resume --output_dir=out", "out", "no checkpoint|nothing|does not exist|not there", "without --resume|--resume|--output_dir", (s.demos,)),
     Mistake("policy and server", f"{RUN} --policy.type=hold --server=tcp://127.0.0.1:9", "--server", "--policy", "either|one of|not both"),
     Mistake("neither policy nor server", RUN, "--server", "--policy", "either|one of"),

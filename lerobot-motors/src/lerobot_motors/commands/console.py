@@ -142,4 +142,5 @@ def check_actions(given: Mapping[str, Any], robot: Any, what: str) -> None:
         {name: features.of(value) for name, value in given.items()},
         {name: features.of(value) for name, value in robot.action_features.items()},
         what=what,
+        hint="pick another --teleop.type, one with the robot's joints",
     )

@@ -22,6 +22,7 @@ from lerobot_core.guard import Guard
 from lerobot_core.loop import Tick, connected
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Aggregator, DatasetBackend, DatasetWriter, Policy, Robot, Teleoperator
+from lerobot_serve.addresses import check_address
 from lerobot_serve.client import ClientOptions, PolicyClient
 from lerobot_serve.commands.serve import TOKEN_VARIABLE
 from lerobot_serve.local import local_server
@@ -100,6 +101,8 @@ class RunConfig:
             raise ValueError("fps and num_episodes are above 0, episode_time_s and reset_time_s are not below 0")
         if self.dataset is not None and not self.task.strip():
             raise ValueError("task says what the robot does and is stored with every frame: give --task=…")
+        if self.server is not None:
+            check_address("server", self.server)
         self.client_options()
 
     def client_options(self) -> ClientOptions:
