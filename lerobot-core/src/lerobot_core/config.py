@@ -442,7 +442,7 @@ class _Structure:
 
     def sequence(self, value: Any, kind: Any, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
-            return self.bad(path, f"expected a list, got {value!r}")
+            return self.bad(path, f"expected a list as [0, 1, 2], got {value!r}")
         args = get_args(kind)
         fixed = get_origin(kind) is tuple and not (len(args) == 2 and args[1] is Ellipsis)
         if fixed and len(args) != len(value):

@@ -262,7 +262,7 @@ def match(
     what: str = "input",
     hint: str = OTHER_FEATURES,
 ) -> dict[str, str]:
-    """Check one seam: every feature needed is there with the same shape (and type, where both say one).
+    """Check one seam: every feature needed is there with the same shape (and type and unit, where both say one).
 
     Args:
         have: what the giving side offers, under its own names; values carry a `shape` and maybe a `type`.
@@ -289,10 +289,13 @@ def match(
             continue
         found = have[renamed[key]]
         type_differs = getattr(found, "type", None) != getattr(wanted, "type", None) and hasattr(found, "type")
+        unit, other = getattr(wanted, "unit", ""), getattr(found, "unit", "")
         if tuple(found.shape) != tuple(wanted.shape) or (type_differs and hasattr(wanted, "type")):
             problems.append(f"'{key}' is {found}, needed is {wanted}")
+        elif unit and other and unit != other:
+            problems.append(f"'{key}' is in {other}, needed is {unit}")
     if problems := problems + missing:
         raise FeatureError(
-            f"{what} does not fit: {few(problems, 3, '; ')} (found: {few(have) or 'nothing'})", hint=hint
+            f"{what} does not fit: {few(problems, 3, '; ')} (found: {few(have, 6) or 'nothing'})", hint=hint
         )
     return {key: renamed[key] for key in need}

@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
         except click.NoSuchOption as failure:
             raise ConfigError(
                 f"'{failure.option_name}' stands before a command",
-                hint=f"options come after it: `{ctx.command_path} COMMAND {failure.option_name}=…`; "
+                hint=f"options come after it: `{ctx.command_path} COMMAND {failure.option_name} …`; "
                 f"`{ctx.command_path} --help` lists the commands",
             ) from failure
 
@@ -159,6 +159,8 @@ def _load_plugin_files(args: list[str]) -> list[str]:
     for word in words:
         if word == "--plugin" or word.startswith("--plugin="):
             file = word.partition("=")[2] or next(words, "")
+            if not file:
+                raise ConfigError("--plugin does not say which file", hint="as in --plugin=my_arm.py")
             plugins.host().add_file(Path(file))
         else:
             left.append(word)

@@ -23,6 +23,8 @@ READ_TIMEOUT = 10.0
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, -90: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 logger = logging.getLogger(__name__)
+# a camera that does not open is said by the error; OpenCV's own lines for each backend it tried hide it
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
 class OpencvCamera:

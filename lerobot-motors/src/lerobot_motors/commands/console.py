@@ -132,7 +132,10 @@ def write_report(path: Path | None, data: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(data, indent=2) + "\n")
 
 
-def check_actions(given: Mapping[str, Any], robot: Any, what: str) -> None:
+SAME_ROBOT = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
+
+
+def check_actions(given: Mapping[str, Any], robot: Any, what: str, hint: str = SAME_ROBOT) -> None:
     """The seam between what gives actions and the robot that takes them.
 
     Raises:
@@ -142,5 +145,5 @@ def check_actions(given: Mapping[str, Any], robot: Any, what: str) -> None:
         {name: features.of(value) for name, value in given.items()},
         {name: features.of(value) for name, value in robot.action_features.items()},
         what=what,
-        hint="pick another --teleop.type, one with the robot's joints",
+        hint=hint,
     )
