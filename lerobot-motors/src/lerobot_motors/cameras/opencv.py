@@ -101,7 +101,7 @@ class OpencvCamera:
             raise DeviceError(
                 f"camera '{self.name}' cannot be opened",
                 device=self.name,
-                hint="look at /dev/v4l/by-id for what is plugged in, and that no other program holds it",
+                hint="give index_or_path a device of /dev/v4l/by-id, and see that no other program holds it",
             )
         return capture
 
