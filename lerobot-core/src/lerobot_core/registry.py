@@ -115,6 +115,15 @@ def resolve(target: str) -> Any:
     return found
 
 
+def missing(component: Component) -> tuple[str, str] | None:
+    """(library, what to install for it) for the first one a component needs that is not there."""
+    for need in component.needs:
+        module, _, install = need.partition("=")
+        if importlib.util.find_spec(module) is None:
+            return module, install or module
+    return None
+
+
 @attrs.frozen
 class Choice(Generic[R]):
     """The component of a role that a user picked by `type`, with its validated config.
@@ -140,13 +149,11 @@ class Choice(Generic[R]):
         Raises:
             PluginError: a library the component needs is missing, or its target cannot be imported.
         """
-        for need in self.component.needs:
-            module, _, install = need.partition("=")
-            if importlib.util.find_spec(module) is None:
-                raise PluginError(
-                    f"'{self.type}' needs the library '{module}', which is not installed",
-                    hint=f'pip install "{install or module}"',
-                )
+        if lacking := missing(self.component):
+            library, install = lacking
+            raise PluginError(
+                f"'{self.type}' needs the library '{library}', which is not installed", hint=f'pip install "{install}"'
+            )
         target = resolve(self.component.build)
         if self.path is not None:
             built: R = target.from_pretrained(self.path, config=self.config, **context)

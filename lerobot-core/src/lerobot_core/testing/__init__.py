@@ -26,6 +26,9 @@ _HOMES = {
     "ProcessorStepSuite": "steps",
 }
 
+#: role → its suite
+SUITES = {name.removesuffix("Suite"): name for name in _HOMES}
+
 __all__ = [*_HOMES]
 
 

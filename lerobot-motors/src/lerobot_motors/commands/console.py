@@ -16,9 +16,10 @@ from typing import Any
 import attrs
 import click
 
-from lerobot_core import features
 from lerobot_core.loop import LoopHealth, Tick
 
+#: What to do with a leader that does not fit the robot.
+SAME_JOINTS = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
 #: Time between two refreshes of the live figures [ns].
 REFRESH = 250_000_000
 
@@ -130,20 +131,3 @@ def write_report(path: Path | None, data: Mapping[str, Any]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=2) + "\n")
-
-
-SAME_ROBOT = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
-
-
-def check_actions(given: Mapping[str, Any], robot: Any, what: str, hint: str = SAME_ROBOT) -> None:
-    """The seam between what gives actions and the robot that takes them.
-
-    Raises:
-        FeatureError: an action the robot needs is not given.
-    """
-    features.match(
-        {name: features.of(value) for name, value in given.items()},
-        {name: features.of(value) for name, value in robot.action_features.items()},
-        what=what,
-        hint=hint,
-    )
