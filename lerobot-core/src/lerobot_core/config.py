@@ -19,7 +19,7 @@ import attrs
 from lerobot_core import artifacts
 from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean, few
 from lerobot_core.options import Flag, Text, parse_options, parse_yaml, read_file, split_options
-from lerobot_core.registry import Choice, Registry, registry, resolve
+from lerobot_core.registry import Choice, Registry, config_class, registry
 
 C = TypeVar("C")
 COMMAND_LINE = "the command line"
@@ -196,7 +196,7 @@ def choose(role: type[Any], name: str, /, **options: Any) -> Choice[Any]:
         ConfigError: options it does not take.
     """
     component = registry(role).get(name).component
-    return Choice(name, structure(options, resolve(component.config)), component)
+    return Choice(name, structure(options, config_class(component)), component)
 
 
 def structure(data: Any, kind: type[C], origins: Mapping[str, str] | None = None) -> C:
@@ -275,7 +275,8 @@ class _Structure:
             if not attempt.problems:
                 return result
             attempts.append(attempt)
-        self.problems += max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems)).problems
+        nearest = max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems))
+        self.problems, self.hint = self.problems + nearest.problems, nearest.hint
         return _BAD
 
     def literal(self, value: Any, choices: Sequence[Any], path: str) -> Any:
@@ -323,7 +324,7 @@ class _Structure:
             return self.any(name, str, f"{path}.type")
         try:
             component = known.get(str(name)).component
-            kind = resolve(component.config)
+            kind = config_class(component)
         except LeRobotError as failure:
             self.hint = _named_option(known, path, str(name)) or failure.hint or self.hint
             return self.bad(f"{path}.type", failure.message)
@@ -369,7 +370,7 @@ def _named_option(known: Registry, path: str, value: str) -> str:
     """What `--robot=/dev/ttyACM0` was probably meant to be: the first option that must be given."""
     if not known.listed or not {"/", ":"} & set(value):  # it may be a type
         return ""
-    fields = attrs.fields(resolve(known.listed[0].component.config))
+    fields = attrs.fields(config_class(known.listed[0].component))
     name = next((field.name for field in fields if field.default is attrs.NOTHING), "type")
     return f"options of '{path}' have names, as in --{path}.{name}={value}"
 

@@ -59,7 +59,11 @@ class LeRobotBackend:
             if not (folder / layout.INFO).is_file():
                 raise DataError(f"no dataset in '{folder}' to add to", path=folder, hint="begin one without --resume")
             writer = Writer.resume(folder, encoder=self.config.encoding)
-            writer.require(features, fps, robot_type)
+            try:
+                writer.require(features, fps, robot_type)
+            except DataError:
+                writer.finalize()
+                raise
             return writer
         return Writer.create(
             folder,
