@@ -14,7 +14,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
-TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6")
+TEST_TOOLS = ("pytest>=8", "markdown-it-py>=3", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6")
 ALL = (
     "./lerobot-core[testing]",
     "./lerobot-motors[opencv,demo]",
@@ -44,6 +44,7 @@ def tests(session: nox.Session) -> None:
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
+    session.notify("docs")
     install(session, *ALL, *TEST_TOOLS)
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
 
@@ -68,6 +69,13 @@ def robot_side(session: nox.Session) -> None:
     """core + motors + datasets + serve without extras and without torch, as on a small computer beside the arm."""
     install(session, *ROBOT_SIDE, *TEST_TOOLS)
     session.run("python", "-m", "pytest", "tests/robot_side", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site in outputs/site; a warning, a dead link or a dead anchor is an error."""
+    install(session, *ALL, "mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10")
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
