@@ -22,6 +22,7 @@ ALL = (
     "./lerobot-policies",
     "./lerobot-serve",
 )
+DISTRIBUTIONS = ("lerobot-core", "lerobot-motors", "lerobot-datasets", "lerobot-policies", "lerobot-serve")
 PRODUCED = "outputs/interop"
 ROBOT_SIDE = ("./lerobot-core", "./lerobot-motors", "./lerobot-datasets", "./lerobot-serve")
 
@@ -102,11 +103,24 @@ def interop(session: nox.Session) -> None:
 
 
 @nox.session
-def build(session: nox.Session) -> None:
-    """Wheels of all five distributions, installed together into this clean environment."""
-    session.install("build")
-    wheels = Path(session.create_tmp())
-    for name in ("core", "motors", "datasets", "policies", "serve"):
-        session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), f"lerobot-{name}", silent=True)
-    session.install(*CONSTRAINTS, *map(str, wheels.glob("*.whl")))
-    session.run("lr", "plugins", env={"LR_STRICT_PLUGINS": "1"})
+def release(session: nox.Session) -> None:
+    """Build and check all sdists and wheels, installed together in a clean environment.
+
+    `nox -s release -- lerobot-serve` (or `all`) also asks whether version, changelog and tag agree.
+    """
+    session.install("build", "packaging>=24.2")
+    names = DISTRIBUTIONS if session.posargs == ["all"] else session.posargs
+    if names:
+        session.run("python", "tests/house/release.py", "ready", *names)
+    folder = Path(session.create_tmp())
+    for old in folder.glob("lerobot_*"):
+        old.unlink()
+    for name in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--outdir", str(folder), name, silent=True)
+    session.run("python", "tests/house/release.py", "built", str(folder))
+    session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
+    clean = folder / "clean" / "bin"
+    session.run(str(clean / "pip"), "install", "-q", *CONSTRAINTS, *map(str, folder.glob("*.whl")), external=True)
+    strict = {"LR_STRICT_PLUGINS": "1", "PYTHONPATH": ""}
+    session.run(str(clean / "lr"), "plugins", env=strict, external=True)
+    session.run(str(clean / "lr"), "--help", env=strict, external=True)

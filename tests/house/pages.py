@@ -46,7 +46,8 @@ READS_AS = {
     "type: opencv, index_or_path: 0, width: 640, height: 480": "type: pattern, width: 64, height: 48",
     "lr calibrate ": "lr calibrate --dry_run ",
     "lr teleoperate ": "lr teleoperate --teleop_time_s=0.5 ",
-    "--dataset.num_episodes=": "--dataset.episode_time_s=0.6 --dataset.reset_time_s=0 --dataset.num_episodes=1 #",
+    "lr record ": "lr record --dataset.episode_time_s=0.6 --dataset.reset_time_s=0 ",
+    "--dataset.num_episodes=30": "--dataset.num_episodes=1",
     "lr train ": "lr train --steps=1 --batch_size=2 --num_workers=0 --policy.pretrained_backbone_weights=null "
     "--policy.dim_model=32 --policy.n_heads=2 --policy.dim_feedforward=32 --policy.n_encoder_layers=1 ",
     "lr run ": "lr run --episode_time_s=0.6 --reset_time_s=0 ",
@@ -108,7 +109,12 @@ def run(page: Path) -> None:
                 Path(folder, entry.name).symlink_to(entry)
         os.chdir(folder)
         sys.path[:1] = [folder]
-        os.environ["PYTHONPATH"] = os.pathsep.join([folder, f"{folder}/site", os.environ.get("PYTHONPATH", "")])
+        os.environ |= {
+            "PYTHONPATH": os.pathsep.join([folder, f"{folder}/site", os.environ.get("PYTHONPATH", "")]),
+            "HOME": f"{folder}/home",
+            "HF_LEROBOT_HOME": f"{folder}/home/lerobot",
+            "HF_HUB_OFFLINE": "1",
+        }
         for block in blocks(page.read_text()):
             start = time.monotonic()
             if not block.not_run:

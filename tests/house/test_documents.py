@@ -20,11 +20,11 @@ NOT_RUN = 3
 
 
 def lr_commands(script: str) -> list[list[str]]:
-    """Leading plain words of every `lr …` line, as ["dataset", "info"]."""
+    """Leading plain words of every `lr …` line, as ["dataset", "info"], but of those that bring a plugin."""
     found = []
     for line in script.replace("\\\n", " ").splitlines():
-        words = re.sub(r"--plugin[ =]\S+ ", "", line.removeprefix("$ ")).split()
-        if words[:1] == ["lr"]:
+        words = line.split()
+        if words[:1] == ["lr"] and "--plugin" not in words:
             plain = [word for word in words[1:3] if re.fullmatch(r"[a-z][a-z-]*", word)]
             found.append(plain if words[1:2] == plain[:1] else [])
     return found
