@@ -70,9 +70,8 @@ def components() -> Iterator[str]:
             options = list(rows(resolve(component.config), {}, ""))
             if options:
                 yield "| option | meaning |\n|---|---|"
-                yield from (f"| `{_cell(option)}` | {_cell(sentence)} |" for option, sentence in options)
+                for option, sentence in options:
+                    words = sentence.replace("|", "\\|").replace("<", "&lt;")
+                    yield f"| `{option.removeprefix('--')}` | {words} |"
                 yield ""
 
-
-def _cell(text: str) -> str:
-    return text.removeprefix("--").replace("|", "\\|")

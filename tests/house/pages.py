@@ -37,6 +37,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 KINDS = ("python", "sh", "text", *PARSERS)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
+#: folders of a checkout that no clone has
+MADE = ("build", "dist", "outputs")
+TOOLS = ("nox", "cookiecutter")
 SECONDS = 60
 
 #: what a page says → what is run instead
@@ -48,8 +51,10 @@ READS_AS = {
     "lr teleoperate ": "lr teleoperate --teleop_time_s=0.5 ",
     "lr record ": "lr record --dataset.episode_time_s=0.6 --dataset.reset_time_s=0 ",
     "--dataset.num_episodes=30": "--dataset.num_episodes=1",
-    "lr train ": "lr train --steps=1 --batch_size=2 --num_workers=0 --policy.pretrained_backbone_weights=null "
-    "--policy.dim_model=32 --policy.n_heads=2 --policy.dim_feedforward=32 --policy.n_encoder_layers=1 ",
+    "lr train ": "lr train --steps=1 --batch_size=2 --num_workers=0 ",
+    "--policy.type=act": "--policy.type=act --policy.pretrained_backbone_weights=null --policy.dim_model=32 "
+    "--policy.n_heads=2 --policy.dim_feedforward=32 --policy.n_encoder_layers=1",
+    "--steps=20 ": "--steps=1 ",
     "lr run ": "lr run --episode_time_s=0.6 --reset_time_s=0 ",
 }
 
@@ -105,7 +110,7 @@ def run(page: Path) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     with tempfile.TemporaryDirectory() as folder, Shell() as shell:
         for entry in ROOT.iterdir():
-            if not entry.name.startswith("."):
+            if not entry.name.startswith(".") and entry.name not in MADE:
                 Path(folder, entry.name).symlink_to(entry)
         os.chdir(folder)
         sys.path[:1] = [folder]
@@ -165,11 +170,14 @@ def pip(words: list[str]) -> None:
     """Check `pip install …`: folders and extras exist. A project that the page made is installed, without its needs."""
     if words[0] != "install":
         raise SystemExit(f"pages only install, found pip {' '.join(words)}")
-    for word in words[1:]:
-        found = re.fullmatch(r"([\w./-]+)(?:\[([\w,-]+)\])?", word)
-        if word.startswith("-") or found is None or not word.startswith("."):
-            if word not in ("-e", "nox"):
-                raise SystemExit(f"pip install {word}: neither a folder nor a tool the pages may name")
+    rest = iter(words[1:])
+    for word in rest:
+        found = re.fullmatch(r"((?:\.|lerobot-)[\w./-]*)(?:\[([\w,-]+)\])?", word)
+        if word == "-c":
+            Path(next(rest)).read_text()
+        if found is None:
+            if word not in ("-c", "-e", *TOOLS):
+                raise SystemExit(f"pip install {word}: no folder, none of our distributions and no tool that pages may name")
             continue
         folder = Path(found[1])
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
