@@ -87,7 +87,7 @@ def _files() -> tuple[Path, ...]:
     folders = [ROOT]
     while folders:
         for entry in sorted(folders.pop().iterdir()):
-            if entry.is_dir() and not entry.is_symlink() and entry.name not in _SKIPPED:
+            if entry.is_dir() and entry.name not in _SKIPPED:
                 folders.append(entry)
             elif entry.is_file():
                 found.append(entry)
