@@ -113,7 +113,7 @@ def run(page: Path) -> None:
             if not entry.name.startswith(".") and entry.name not in MADE:
                 Path(folder, entry.name).symlink_to(entry)
         os.chdir(folder)
-        sys.path[:1] = [folder]
+        sys.path[:1] = [folder, f"{folder}/site"]
         os.environ |= {
             "PYTHONPATH": os.pathsep.join([folder, f"{folder}/site", os.environ.get("PYTHONPATH", "")]),
             "HOME": f"{folder}/home",
