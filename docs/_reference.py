@@ -74,4 +74,3 @@ def components() -> Iterator[str]:
                     words = sentence.replace("|", "\\|").replace("<", "&lt;")
                     yield f"| `{option.removeprefix('--')}` | {words} |"
                 yield ""
-

@@ -177,7 +177,9 @@ def pip(words: list[str]) -> None:
             Path(next(rest)).read_text()
         if found is None:
             if word not in ("-c", "-e", *TOOLS):
-                raise SystemExit(f"pip install {word}: no folder, none of our distributions and no tool that pages may name")
+                raise SystemExit(
+                    f"pip install {word}: no folder, none of our distributions and no tool that pages may name"
+                )
             continue
         folder = Path(found[1])
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
@@ -202,7 +204,9 @@ def _install(folder: Path, project: dict[str, Any]) -> None:
 
 def nox(words: list[str]) -> None:
     """Check `nox -s SESSION`: the session exists."""
-    known = {node.name for node in ast.parse((ROOT / "noxfile.py").read_text()).body if isinstance(node, ast.FunctionDef)}
+    known = {
+        node.name for node in ast.parse((ROOT / "noxfile.py").read_text()).body if isinstance(node, ast.FunctionDef)
+    }
     asked = words[words.index("-s") + 1]
     if asked not in known:
         raise SystemExit(f"no nox session '{asked}' (known: {', '.join(sorted(known))})")

@@ -63,7 +63,9 @@ def wheel(file: Path, folder: Path) -> Iterator[str]:
         names = opened.namelist()
         metadata = Metadata.from_email(opened.read(f"{info}/METADATA"), validate=True)
         entries = opened.read(f"{info}/entry_points.txt").decode()
-    yield from (f"{name} is not there" for name in (f"{package}/py.typed", f"{info}/licenses/LICENSE") if name not in names)
+    yield from (
+        f"{name} is not there" for name in (f"{package}/py.typed", f"{info}/licenses/LICENSE") if name not in names
+    )
     strangers = {name.split("/")[0] for name in names} - {package, info}
     yield from (f"'{name}' does not belong there" for name in sorted(strangers))
     if (metadata.name, str(metadata.version)) != (told["name"], told["version"]):

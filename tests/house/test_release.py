@@ -141,4 +141,4 @@ def test_changelogs_have_one_form(folder: Path) -> None:
     lines = (folder / "CHANGELOG.md").read_text().splitlines()
     assert lines[0] == f"# Changelog of {folder.name}"
     assert {line.removeprefix("### ") for line in lines if line.startswith("### ")} <= kinds
-    assert [line for line in lines if line.startswith("## ")][0] == "## [Unreleased]"
+    assert next(line for line in lines if line.startswith("## ")) == "## [Unreleased]"
