@@ -14,7 +14,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
-TEST_TOOLS = ("pytest>=8", "markdown-it-py>=3", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6")
+TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6", "draccus>=0.10")
 ALL = (
     "./lerobot-core[testing]",
     "./lerobot-motors[opencv,demo]",
@@ -100,6 +100,16 @@ def interop(session: nox.Session) -> None:
     session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
     ini = ("-c", "tests/interop/pytest.ini", "--confcutdir=tests/interop")
     session.run("python", "-m", "pytest", *ini, "tests/interop", env={"LR_PRODUCED": PRODUCED})
+
+
+@nox.session(python="3.12")
+def bridge(session: nox.Session) -> None:
+    """Nightly: packages written for LeRobot are driven by `lr` through a bridge, with the published lerobot package."""
+    parts = [f"./tests/bridge/{part}" for part in ("lr_bridge", "third_party/pendulum", "third_party/swing")]
+    tools = ("pytest>=8", "pytest-timeout")
+    session.install("lerobot==0.6.1", "./lerobot-core", "./lerobot-motors", *parts, *tools)  # no datasets: other PyAV
+    ini = ("-c", "tests/interop/pytest.ini", "--confcutdir=tests/bridge")
+    session.run("python", "-m", "pytest", *ini, "tests/bridge")
 
 
 @nox.session

@@ -61,7 +61,10 @@ class Add:
     """A step that adds to the joint."""
 
     def __init__(self, amount: float) -> None:
-        self.amount = amount
+        self.amount, self.resets = amount, 0
+
+    def reset(self) -> None:
+        self.resets += 1
 
     def __call__(self, values: dict[str, Any]) -> dict[str, Any]:
         return {key: value + self.amount for key, value in values.items()}
@@ -101,19 +104,20 @@ def test_idle_turns_send_nothing_and_are_counted(clock: FakeClock) -> None:
 
 
 def test_steps_and_guard_in_order(clock: FakeClock) -> None:
-    arm, script = Arm(clock), Script([10.0])
+    arm, script, add = Arm(clock), Script([10.0]), Add(5)
     run_loop(
         arm,
         script,
         fps=10,
         duration=0.1,
         observation_steps=[Add(1), Add(1)],
-        action_steps=[Add(5)],
+        action_steps=[add],
         guard=Guard(10, ramp_speed=100),
         clock=clock,
     )
     assert script.seen == [{"a.pos": 2.0}]
-    assert arm.at == 12.0, "15 is asked, seen at 2, 10 per tick allowed"
+    assert arm.at == 10.0, "15 is asked, 10 per tick allowed from 0, where it is whatever a step makes of that"
+    assert add.resets == 1
 
 
 def test_stamps_of_the_robot_are_kept_and_not_observed(clock: FakeClock) -> None:

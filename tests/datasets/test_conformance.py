@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-import recordings
 
 from lerobot_core.features import Feature
-from lerobot_core.testing.datasets import DatasetBackendSuite
-from lerobot_datasets.backend import LeRobotBackend
-from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets import plugin
+from lerobot_datasets.conformance import LeRobotBackendSuite
 
 
-class TestVideos(DatasetBackendSuite):
-    @pytest.fixture
-    def backend(self, tmp_path: Path) -> LeRobotBackend:
-        return recordings.backend(tmp_path / "set", vcodec="h264", encoder=EncoderConfig(crf=18, when_full="wait"))
-
-    def killed(self, backend: LeRobotBackend, elsewhere: Path) -> LeRobotBackend:
-        shutil.copytree(backend.config.root, elsewhere)
-        return recordings.backend(elsewhere)
+@pytest.fixture(autouse=True)
+def _ours(host: Any) -> None:
+    host.add(plugin, "datasets", "lerobot-datasets")
 
 
-class TestPictures(TestVideos):
+class TestVideos(LeRobotBackendSuite):
+    """As `lr plugins --check` runs it."""
+
+
+class TestPictures(LeRobotBackendSuite):
     lossy: ClassVar[bool] = False
 
     def features(self) -> dict[str, Feature]:
@@ -36,5 +31,5 @@ class TestPictures(TestVideos):
         }
 
 
-class TestTables(TestVideos):
+class TestTables(LeRobotBackendSuite):
     size: ClassVar[Any] = None

@@ -82,6 +82,68 @@ def test_record_writes_actions_as_sent_and_names_of_the_robot():
     assert Path("set/final").exists()
 
 
+CROSSED = "{type: toy_wiring, names: {base.pos: grip.pos, grip.pos: base.pos}, shift: 0.5}"
+
+
+@pytest.mark.usefixtures("commands")
+def test_steps_are_in_what_is_recorded():
+    record("--ramp_speed=1e6", "--robot.limit=5", "--observation_steps=[toy_travel]", f"--action_steps=[{CROSSED}]")
+    first = episode(0)
+    assert first["action"][:, 0].tolist() == [1.5, 2.5, 3.5, 4.5, *[5] * 16], "after the step, and as the arm took it"
+    assert first["observation.state"].shape == (20, 4)
+    again = episode(1)["observation.state"]
+    assert again[0].tolist() == [5, 5, 0, 0], "an episode's travel begins with it"
+    names = json.loads(Path("set/info.json").read_text())["features"]["observation.state"]["names"]
+    assert names == ["base.pos", "grip.pos", "base.pos.travel", "grip.pos.travel"]
+
+
+def test_steps_stand_between_what_is_replayed_and_the_arm(arms):
+    record("--ramp_speed=1e6")
+    run("replay", *ROBOT, "--dataset.type=toy_store", "--dataset.repo_id=me/set", "--dataset.root=set",
+        "--ramp_speed=1e6", f"--action_steps=[{CROSSED}]")  # fmt: skip
+    assert [action["base.pos"] for action in arms[-1].sent][:4] == [1.5, 1.5, 2.5, 3.5], (
+        "moved to the first, then from it"
+    )
+
+
+@pytest.mark.usefixtures("commands")
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            "action_steps=[{type: toy_wiring, names: {wrist.pos: base.pos}}]",
+            "step Wiring needs 'wrist.pos', found base",
+        ),
+        ("action_steps=[{type: toy_wiring, names: {base.pos: base.pos}}]", "'grip.pos' float32.* is missing"),
+        ("observation_steps=[{type: toy_wiring, names: {wrist.pos: base.pos}}]", "step Wiring needs 'wrist.pos'"),
+    ],
+)
+def test_a_step_that_does_not_fit_is_said_before_anything_moves(arms, steps, message):
+    with pytest.raises(FeatureError, match=message):
+        record(f"--{steps}")
+    assert not arms[0].is_connected
+    assert not Path("set").exists()
+
+
+@pytest.mark.usefixtures("commands")
+def test_an_unknown_step_is_named_with_its_place():
+    with pytest.raises(ConfigError, match=r"action_steps\.1\.type: unknown processor step 'toy_wirin'; did you mean"):
+        run("teleoperate", *ROBOT, *TELEOP, "--action_steps=[toy_travel, toy_wirin]")
+
+
+def test_teleoperation_through_a_step(arms):
+    run(
+        "teleoperate",
+        *ROBOT,
+        *TELEOP,
+        "--fps=100",
+        "--teleop_time_s=0.05",
+        "--ramp_speed=1e6",
+        f"--action_steps=[{CROSSED}]",
+    )
+    assert [action["grip.pos"] for action in arms[0].sent] == [1.5, 2.5, 3.5, 4.5, 5.5]
+
+
 @pytest.mark.usefixtures("commands")
 def test_the_reset_moves_the_arm_but_is_not_recorded():
     record("--ramp_speed=1e6", "--robot.limit=1e6")

@@ -106,6 +106,61 @@ class Leader:
 
 
 @attrs.frozen(kw_only=True)
+class TravelConfig:
+    """Without options."""
+
+
+class Travel:
+    """The step that tells how far each position has come since the first one."""
+
+    def __init__(self, config):
+        self.reset()
+
+    def reset(self):
+        self._first = None
+
+    def features(self, features):
+        return {**features, **{f"{key}.travel": float for key, value in features.items() if value is float}}
+
+    def __call__(self, values):
+        scalars = {key: value for key, value in values.items() if np.ndim(value) == 0}
+        self._first = self._first or scalars
+        return {**values, **{f"{key}.travel": value - self._first[key] for key, value in scalars.items()}}
+
+
+@attrs.frozen(kw_only=True)
+class WiringConfig:
+    """Who drives whom.
+
+    Attributes:
+        names: joint of the leader → joint of the robot; all to their own when empty.
+        shift: added to every value.
+    """
+
+    names: dict[str, str] = attrs.field(factory=dict)
+    shift: float = 0.0
+
+
+class Wiring:
+    """The step that gives the value of one joint to another."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def reset(self):
+        """It remembers nothing."""
+
+    def features(self, features):
+        return {new: features[old] for old, new in self._names(features)}
+
+    def __call__(self, values):
+        return {new: values[old] + self.config.shift for old, new in self._names(values)}
+
+    def _names(self, given):
+        return (self.config.names or {name: name for name in given}).items()
+
+
+@attrs.frozen(kw_only=True)
 class StoreConfig:
     """Plain files.
 
@@ -187,6 +242,14 @@ def lr_robots():
 @hookimpl
 def lr_teleoperators():
     return [Component("toy_leader", "toys:LeaderConfig", "toys:Leader", "A toy leader")]
+
+
+@hookimpl
+def lr_processor_steps():
+    return [
+        Component("toy_travel", "toys:TravelConfig", "toys:Travel", "How far it has come"),
+        Component("toy_wiring", "toys:WiringConfig", "toys:Wiring", "Who drives whom"),
+    ]
 
 
 @hookimpl

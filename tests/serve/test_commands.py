@@ -10,11 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 PLUGIN = f"--plugin={Path(__file__).parent / 'embodiments.py'}"
 LR = [sys.executable, "-c", "from lerobot_core.cli import main; main()"]
 TOY = [PLUGIN, "--robot.type=toy"]
+STEPS = f"--plugin={Path(__file__).parents[1] / 'motors' / 'toys.py'}"
 
 
 def start(*args, **environment):
@@ -72,6 +74,26 @@ def test_run_brings_its_own_server_and_reports_every_episode(tmp_path):
         assert episode["latency_p50_ms"] > 0
 
 
+def test_steps_stand_between_the_policy_and_the_robot(tmp_path):
+    code, _, err = lr(
+        "run",
+        *TOY,
+        STEPS,
+        "--action_steps=[{type: toy_wiring, shift: 1}]",
+        "--policy.type=hold",
+        "--task=wait",
+        "--dataset.type=toy_store",
+        "--dataset.repo_id=me/set",
+        f"--dataset.root={tmp_path}/set",
+        "--duration=0.5",
+        "--ramp_speed=1e6",
+    )
+    assert code == 0, err
+    with np.load(tmp_path / "set" / "0.npz") as stored:
+        state, action = stored["observation.state"], stored["action"]
+    assert (action[-1] - state[0]).tolist() == [1] * 6, "the policy holds, the step shifts"
+
+
 def test_run_with_a_server_elsewhere(server):
     code, out, err = lr(
         "rollout",
@@ -98,6 +120,16 @@ def test_run_with_a_server_elsewhere(server):
         (
             ["--policy.type=hold", "--policy.joints=5"],
             "'observation.state' is STATE[6], needed is STATE[5]",
+            "--rename_map",
+        ),
+        (
+            ["--policy.type=hold", STEPS, "--observation_steps=[toy_travel]"],
+            "'observation.state' is STATE[12], needed is STATE[6]",
+            "--rename_map",
+        ),
+        (
+            ["--policy.type=hold", STEPS, "--action_steps=[{type: toy_wiring, names: {joint_0.pos: joint_1.pos}}]"],
+            "the policy's action does not fit: 'joint_0.pos' float32[] is missing",
             "--rename_map",
         ),
         (["--policy.type=hold", "--aggregate_fn_name=averag"], "did you mean 'average'", ""),

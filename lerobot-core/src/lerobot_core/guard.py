@@ -1,4 +1,4 @@
-"""Motion guard: no command may make an arm jump. *Pure*, except `move_to`, which drives a robot.
+"""Motion guard: no command may make an arm jump, and no robot takes what is no action. *Pure*, except `move_to`.
 
 By unit: positions (`*.pos`) are ramped, limited and held; velocities, efforts and anything else pass through and go to
 zero when the robot has to hold still.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from lerobot_core.clock import Clock, Rate
-from lerobot_core.errors import DeviceError, DeviceTimeout
+from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected, did_you_mean
 from lerobot_core.roles import Action, Observation, Robot
 
 _POSITION = ".pos"
@@ -31,6 +32,34 @@ def hold(last: Action | None, observation: Observation, keys: Mapping[str, objec
         elif key in observation:
             out[key] = float(observation[key])
     return out
+
+
+def check_connected(device: Any) -> None:
+    """What every device refuses before `connect` and after `disconnect`.
+
+    Raises:
+        NotConnected: it is not connected.
+    """
+    if not device.is_connected:
+        raise NotConnected(f"'{device.name}' is not connected", device=device.name, hint="call connect() first")
+
+
+def check_action(action: Action, robot: Robot) -> None:
+    """What every robot refuses in `send_action` before it moves anything.
+
+    Raises:
+        NotConnected: the robot is not connected.
+        DeviceError: a key that is not in its `action_features`, NaN or infinity.
+    """
+    check_connected(robot)
+    known = robot.action_features
+    for key, value in action.items():
+        if key not in known:
+            raise DeviceError(
+                f"no joint '{key}'{did_you_mean(key, known)} (known: {', '.join(known)})", device=robot.name
+            )
+        if not math.isfinite(value):
+            raise DeviceError(f"'{key}' cannot be sent to {value}", device=robot.name, hint="what made this action?")
 
 
 class Guard:

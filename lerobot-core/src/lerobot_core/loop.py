@@ -23,6 +23,7 @@ from lerobot_core.features import Feature
 from lerobot_core.guard import hold, is_position
 from lerobot_core.priority import real_time
 from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
+from lerobot_core.steps import through
 
 STAMPS = "stamps"
 
@@ -90,30 +91,34 @@ def run_loop(
 ) -> LoopHealth:
     """Run until `duration` [s] has passed or `stop()` says so, whichever comes first.
 
-    A turn without an action is idle: a robot driven by positions is where it was last sent and hears nothing, anything that
-    would keep moving (velocities, efforts) is sent to zero.
+    Steps begin anew. The guard compares the action after its steps with what the robot itself observed: both are the
+    robot's. A turn without an action is idle: a robot driven by positions is where it was last sent and hears nothing,
+    anything that would keep moving (velocities, efforts) is sent to zero.
     """
     clock = clock or MonotonicClock()
     starts = array("q")
     idle, sent = 0, None
     keeps_moving = not all(map(is_position, robot.action_features))
     ticks = None if duration is None else round(duration * fps)
+    for step in (*observation_steps, *action_steps):
+        step.reset()
     with _undisturbed():
         rate = Rate(fps, clock)
         while len(starts) != ticks and not (stop is not None and stop()):
             now = clock.now()
             starts.append(now)
-            observation, stamps = _observe(robot, observation_steps, now)
+            found, stamps = _observe(robot)
+            observation = through(observation_steps, found)
             action, info = source.act(observation)
             if action is None:
                 idle += 1
                 if keeps_moving:
-                    robot.send_action(hold(sent, observation, robot.action_features))
+                    robot.send_action(hold(sent, found, robot.action_features))
             else:
-                for step in action_steps:
-                    action = step(action)
-                action = sent = robot.send_action(guard(action, observation) if guard is not None else action)
+                action = through(action_steps, action)
+                action = sent = robot.send_action(guard(action, found) if guard is not None else action)
             index = len(starts) - 1
+            stamps = {key: stamps.get(key, now) for key in observation}
             tick = Tick(index=index, time=now, observation=observation, action=action, info=info, stamps=stamps)
             for sink in sinks:
                 sink.add(tick)
@@ -133,14 +138,13 @@ def _undisturbed() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _observe(robot: Robot, steps: Sequence[ProcessorStep], now: int) -> tuple[Observation, Mapping[str, int]]:
+def _observe(robot: Robot) -> tuple[Observation, Mapping[str, int]]:
+    """What the robot observed, and its stamps apart."""
     observation: Observation = robot.get_observation()
     stamps: Mapping[str, int] = observation.get(STAMPS, {})
     if STAMPS in observation:
         observation = {key: value for key, value in observation.items() if key != STAMPS}
-    for step in steps:
-        observation = step(observation)
-    return observation, {key: stamps.get(key, now) for key in observation}
+    return observation, stamps
 
 
 def _health(starts: array[int], fps: float, rate: Rate, idle: int, end: int) -> LoopHealth:

@@ -266,6 +266,9 @@ def _import_file(path: Path) -> ModuleType:
         raise PluginError(f"'{path}' is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:  # a process that this one spawns gets the path, and so finds the module by its name
+        sys.path.append(folder)
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -39,17 +39,9 @@ class Robot(Protocol):
     @property
     def is_connected(self) -> bool: ...
 
-    @property
-    def is_calibrated(self) -> bool: ...
-
     def connect(self, calibrate: bool = True) -> None:
-        """Open every device; runs the calibration when there is none and `calibrate` is set."""
-        ...
-
-    def calibrate(self) -> None: ...
-
-    def configure(self) -> None:
-        """Write the settings the robot needs; part of `connect`."""
+        """Open every device and write the settings it needs; one that is `Calibrated` is calibrated when it is not yet
+        and `calibrate` is set."""
         ...
 
     def get_observation(self) -> Observation:
@@ -77,20 +69,23 @@ class Teleoperator(Protocol):
     @property
     def is_connected(self) -> bool: ...
 
-    @property
-    def is_calibrated(self) -> bool: ...
-
     def connect(self, calibrate: bool = True) -> None: ...
-
-    def calibrate(self) -> None: ...
-
-    def configure(self) -> None: ...
 
     def get_action(self) -> Action: ...
 
     def send_feedback(self, feedback: Mapping[str, Any]) -> None: ...
 
     def disconnect(self) -> None: ...
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """What a robot or teleoperator has on top when its zero and ranges must be found once, with a person's help."""
+
+    @property
+    def is_calibrated(self) -> bool: ...
+
+    def calibrate(self) -> None: ...
 
 
 @runtime_checkable

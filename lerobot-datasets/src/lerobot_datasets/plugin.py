@@ -13,6 +13,8 @@ def lr_dataset_backends() -> list[Component]:
             "lerobot_datasets.config:LeRobotBackendConfig",
             "lerobot_datasets.backend:LeRobotBackend",
             "LeRobotDataset v3.0 folder: parquet tables and mp4 videos",
+            example={"repo_id": "example/set"},
+            suite="lerobot_datasets.conformance:LeRobotBackendSuite",
         )
     ]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from lerobot_core.components import Command, Component, hookimpl
 
+_SUITES = "lerobot_motors.conformance"
+
 
 @hookimpl
 def lr_robots() -> list[Component]:
     config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
+    known = {"example": {"port": "emulated://so101"}, "suite": f"{_SUITES}:SoFollowerSuite"}
     return [
-        Component("so101_follower", config, build, "SO-101 arm, driven"),
-        Component("so100_follower", config, build, "SO-100 arm, driven"),
+        Component("so101_follower", config, build, "SO-101 arm, driven", **known),
+        Component("so100_follower", config, build, "SO-100 arm, driven", **known),
     ]
 
 
@@ -18,15 +21,18 @@ def lr_robots() -> list[Component]:
 def lr_teleoperators() -> list[Component]:
     folder = "lerobot_motors.teleoperators"
     config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
+    example = {"port": "emulated://so101-leader?motion=sine"}
     return [
         Component(
             "scripted_leader",
             "lerobot_motors.demo.leader:ScriptedLeaderConfig",
             "lerobot_motors.demo.leader:ScriptedLeader",
             "Does the demo's reaching task by itself; no hardware",
+            example={"name": "so101"},
+            suite=f"{_SUITES}:ScriptedLeaderSuite",
         ),
-        Component("so101_leader", config, build, "SO-101 arm, held by a person"),
-        Component("so100_leader", config, build, "SO-100 arm, held by a person"),
+        Component("so101_leader", config, build, "SO-101 arm, held by a person", example=example),
+        Component("so100_leader", config, build, "SO-100 arm, held by a person", example=example),
     ]
 
 
@@ -35,7 +41,12 @@ def lr_motor_buses() -> list[Component]:
     feetech = "lerobot_motors.buses.feetech"
     return [
         Component(
-            "feetech", f"{feetech}.config:FeetechConfig", f"{feetech}.bus:FeetechBus", "Feetech STS and SMS servos"
+            "feetech",
+            f"{feetech}.config:FeetechConfig",
+            f"{feetech}.bus:FeetechBus",
+            "Feetech STS and SMS servos",
+            example={"port": "emulated://so101", "motors": {"shoulder_pan": {"id": 1, "model": "sts3215"}}},
+            suite=f"{_SUITES}:FeetechSuite",
         )
     ]
 
@@ -50,18 +61,22 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.opencv:OpencvCamera",
             "USB cameras, video files and streams through OpenCV",
             needs=("cv2=lerobot-motors[opencv]",),
+            suite=f"{_SUITES}:OpencvSuite",
         ),
         Component(
             "pattern",
             f"{configs}:PatternConfig",
             f"{cameras}.pattern:PatternCamera",
             "Pictures that show their own number; no hardware",
+            example={"fps": 60.0, "width": 64, "height": 48},
         ),
         Component(
             "emulated",
             f"{configs}:EmulatedConfig",
             f"{cameras}.emulated:EmulatedCamera",
             "Pictures of an emulated arm and the demo's goal; no hardware",
+            example={"name": "so101"},
+            suite=f"{_SUITES}:EmulatedCameraSuite",
         ),
     ]
 

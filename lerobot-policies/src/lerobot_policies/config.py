@@ -5,6 +5,7 @@ Knows nothing of torch, so that `--help` can read a policy's options without imp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -90,6 +91,22 @@ class PolicyConfig:
     def drop_last_frames(self) -> int:
         """Frames at the end of each episode that training leaves out."""
         return 0
+
+    # Options that most policies have as fields of their own; these hold for one that has not.
+
+    @property
+    def normalization_mapping(self) -> Mapping[str, NormMode]:
+        return {"VISUAL": "MEAN_STD", "STATE": "MEAN_STD", "ACTION": "MEAN_STD"}
+
+    @property
+    def n_action_steps(self) -> int:
+        return len(self.action_delta_indices or [0])
+
+    def optimizer_preset(self) -> OptimizerConfig:
+        return OptimizerConfig(type="adamw", lr=1e-3)
+
+    def scheduler_preset(self) -> SchedulerConfig | None:
+        return None
 
 
 def to_json(config: PolicyConfig) -> dict[str, Any]:

@@ -26,7 +26,11 @@ def lr_aggregators() -> list[Component]:
 def lr_policies() -> list[Component]:
     return [
         Component(
-            "hold", "lerobot_serve.hold:HoldConfig", "lerobot_serve.hold:Hold", "Keeps the present pose; needs no model"
+            "hold",
+            "lerobot_serve.hold:HoldConfig",
+            "lerobot_serve.hold:Hold",
+            "Keeps the present pose; needs no model",
+            suite="lerobot_serve.conformance:HoldSuite",
         )
     ]
 

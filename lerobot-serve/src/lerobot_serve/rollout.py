@@ -10,6 +10,7 @@ import attrs
 from lerobot_core.guard import Guard
 from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, run_loop
 from lerobot_core.roles import Action, DatasetWriter, Observation, Robot, Sink, Teleoperator
+from lerobot_core.steps import Steps
 
 _ENDS = ("terminate_episode", "success", "failure", "rerecord_episode")
 
@@ -104,6 +105,7 @@ class Rollout:
         phases: their times.
         teleop: connected; drives the reset phases and says how episodes end.
         writer: where episodes are recorded.
+        steps: on observations and actions.
         guard: between source and robot.
         watcher: sees every tick of every phase.
     """
@@ -116,6 +118,7 @@ class Rollout:
         *,
         teleop: Teleoperator | None = None,
         writer: DatasetWriter | None = None,
+        steps: Steps | None = None,
         guard: Guard | None = None,
         watcher: Sink | None = None,
     ) -> None:
@@ -124,6 +127,7 @@ class Rollout:
         self._phases = phases
         self._teleop = teleop
         self._writer = writer
+        self._steps = steps or Steps()
         self._guard = guard
         self._events = Events(teleop)
         self._watchers = [] if watcher is None else [watcher]
@@ -167,6 +171,8 @@ class Rollout:
             source,
             fps=self._phases.fps,
             sinks=[*sinks, *self._watchers],
+            observation_steps=self._steps.observation,
+            action_steps=self._steps.action,
             guard=self._guard,
             duration=seconds,
             stop=stop,

@@ -108,7 +108,7 @@ def _run(name: str) -> list[Part]:
                     parts.setdefault(event["part"], Part(event["part"])).note(event)
                     running = None
                     bar.update(1)
-        if running is not None or process.returncode not in (0, 1):
+        if running is not None or not parts:
             errors.seek(0)
             at = running or {"part": name, "check": "running the checks"}
             died = {**at, "outcome": "failed", "message": _end(process.returncode, errors.read())}

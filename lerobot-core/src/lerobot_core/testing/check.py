@@ -20,7 +20,9 @@ import pytest
 
 from lerobot_core import plugins, testing
 from lerobot_core.components import Component
+from lerobot_core.errors import PluginError
 from lerobot_core.registry import ROLES, missing, registry, resolve
+from lerobot_core.testing.suite import Suite
 
 #: a test module of the suites, made anew for every run
 _MODULE = """
@@ -45,11 +47,23 @@ def suites(name: str, files: Sequence[str] = ()) -> dict[str, type]:
 
 def _suite(role: type, component: Component) -> type:
     """The suite of a component as a test class of its own."""
-    kind = resolve(component.suite) if component.suite else getattr(testing, testing.SUITES[role.__name__])
+    try:
+        kind = resolve(component.suite) if component.suite else getattr(testing, testing.SUITES[role.__name__])
+    except PluginError:
+        kind = Unimportable
     made = type("Check", (kind,), {"component": component, "__doc__": kind.__doc__})
     if lacking := missing(component):
         made = pytest.mark.skip(reason=f"not installed: {lacking[0]}")(made)
     return made
+
+
+class Unimportable(Suite):
+    """Stands for a suite that cannot be imported: a failure of its own, beside the checks of the other parts."""
+
+    def test_its_suite_can_be_imported(self) -> None:
+        """Without it nothing is checked. Fix: correct `suite` of the Component, or what its module imports."""
+        assert self.component is not None
+        resolve(self.component.suite)
 
 
 class Reporter:
@@ -69,7 +83,13 @@ class Reporter:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
-            self._say(part="", check="collecting the checks", outcome="failed", message=_last(report), why="")
+            self._say(
+                part=report.nodeid.partition("::")[2],
+                check="collecting the checks",
+                outcome="failed",
+                message=_last(report),
+                why="",
+            )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         part, check = _names(nodeid)

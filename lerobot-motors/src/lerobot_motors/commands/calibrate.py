@@ -6,9 +6,10 @@ import attrs
 import click
 
 from lerobot_core.cli import config_command
+from lerobot_core.errors import ConfigError
 from lerobot_core.loop import connected
 from lerobot_core.registry import Choice
-from lerobot_core.roles import Robot, Teleoperator
+from lerobot_core.roles import Calibrated, Robot, Teleoperator
 
 
 @attrs.frozen(kw_only=True)
@@ -34,6 +35,8 @@ def calibrate(config: CalibrateConfig) -> None:
     """Calibrate a robot or a teleoperator: give exactly one of the two."""
     choice = config.robot or config.teleop
     device = choice.build()
+    if not isinstance(device, Calibrated):
+        raise ConfigError(f"'{choice.type}' needs no calibration", hint="use it as it is")
     with connected(device, calibrate=False):
         device.calibrate()
     click.echo(f"'{device.name}' ({choice.type}) is calibrated")

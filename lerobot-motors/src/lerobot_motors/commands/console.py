@@ -16,7 +16,6 @@ from typing import Any
 import attrs
 import click
 
-from lerobot_core import features
 from lerobot_core.loop import LoopHealth, Tick
 
 #: Time between two refreshes of the live figures [ns].
@@ -130,16 +129,3 @@ def write_report(path: Path | None, data: Mapping[str, Any]) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(data, indent=2) + "\n")
-
-
-def check_actions(given: Mapping[str, Any], robot: Any, what: str) -> None:
-    """The seam between what gives actions and the robot that takes them.
-
-    Raises:
-        FeatureError: an action the robot needs is not given.
-    """
-    features.match(
-        {name: features.of(value) for name, value in given.items()},
-        {name: features.of(value) for name, value in robot.action_features.items()},
-        what=what,
-    )

@@ -14,14 +14,15 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress
 
-from lerobot_core import features, plugins
+from lerobot_core import plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import rest
 from lerobot_core.errors import ConfigError
 from lerobot_core.guard import Guard
 from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.registry import Choice
-from lerobot_core.roles import DatasetBackend, DatasetWriter, Robot, Sink, Teleoperator
+from lerobot_core.roles import DatasetBackend, DatasetWriter, ProcessorStep, Robot, Sink, Teleoperator
+from lerobot_core.steps import Steps
 from lerobot_motors.commands import console
 from lerobot_motors.keyboard import Key, Keyboard
 
@@ -71,6 +72,8 @@ class RecordConfig:
     Attributes:
         robot: the robot that moves.
         teleop: what a person holds.
+        observation_steps: processor steps on each observation, in order, as [{type: NAME, option: value}].
+        action_steps: processor steps on each action before it is sent, in order.
         dataset: where the episodes go.
         resume: add to a dataset that exists.
         ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
@@ -81,6 +84,8 @@ class RecordConfig:
     robot: Choice[Robot]
     teleop: Choice[Teleoperator]
     dataset: RecordDataset
+    observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
+    action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     resume: bool = False
     ramp_speed: float = 90.0
     max_speed: float | None = None
@@ -129,8 +134,11 @@ class Wishes:
 class Recording:
     """The phases of one run of `lr record`, from connected devices into a writer."""
 
-    def __init__(self, config: RecordConfig, robot: Robot, teleop: Teleoperator, writer: DatasetWriter) -> None:
+    def __init__(
+        self, config: RecordConfig, robot: Robot, teleop: Teleoperator, writer: DatasetWriter, steps: Steps
+    ) -> None:
         self._config = config
+        self._steps = steps
         self._robot = robot
         self._source = TeleoperatorSource(teleop)
         self._writer = writer
@@ -179,6 +187,8 @@ class Recording:
                 self._source,
                 fps=fps,
                 sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                observation_steps=self._steps.observation,
+                action_steps=self._steps.action,
                 guard=self._guard,
                 duration=seconds,
                 stop=wishes,
@@ -240,13 +250,13 @@ def record(config: RecordConfig) -> None:
         raise ConfigError(
             f"dataset backend '{options.backend.type}' cannot upload", hint="leave out --dataset.push_to_hub"
         )
-    console.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
-    stored = features.observation_features(robot.observation_features, use_videos=options.video)
-    stored |= features.action_features(robot.action_features)
+    steps = Steps(config.observation_steps, config.action_steps)
+    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    stored = steps.recorded(robot, use_videos=options.video)
     interrupt = console.Interrupt()
     with connected(robot, teleop):
         writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
-        recording = Recording(config, robot, teleop, writer)
+        recording = Recording(config, robot, teleop, writer, steps)
         try:
             with Keyboard() as keyboard, interrupt.caught(), progress_bar() as progress:
                 recording.run(Wishes(keyboard, interrupt), progress)

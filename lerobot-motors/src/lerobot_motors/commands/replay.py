@@ -16,7 +16,8 @@ from lerobot_core.errors import DataError
 from lerobot_core.guard import move_to
 from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
-from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, Robot
+from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, ProcessorStep, Robot
+from lerobot_core.steps import Steps, through
 from lerobot_motors.commands import console
 
 
@@ -40,6 +41,8 @@ class ReplayConfig:
     Attributes:
         robot: the robot that moves.
         dataset: where the actions come from.
+        observation_steps: processor steps on each observation, in order, as [{type: NAME, option: value}].
+        action_steps: processor steps on each action before it is sent, in order.
         fps: rate of the loop [Hz]; empty takes the dataset's.
         ramp_speed: speed of each joint on the way to the first frame [user units/s].
         output_file: JSON file for the figures of the run.
@@ -47,6 +50,8 @@ class ReplayConfig:
 
     robot: Choice[Robot]
     dataset: ReplayDataset
+    observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
+    action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     fps: float | None = None
     ramp_speed: float = 60.0
     output_file: Path | None = None
@@ -86,23 +91,30 @@ class RecordedActions:
 def replay(config: ReplayConfig) -> None:
     """Send the actions of a recorded episode to a robot, which first moves to the first of them at --ramp_speed."""
     robot, dataset = config.robot.build(), config.dataset.backend.build().open()
-    source = read_actions(dataset, config.dataset.episode, robot)
+    steps = Steps(config.observation_steps, config.action_steps)
+    source = read_actions(dataset, config.dataset.episode, robot, steps)
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
     with connected(robot):
-        move_to(robot, source.first, speed=config.ramp_speed, fps=fps)
+        move_to(robot, through(steps.action, source.first), speed=config.ramp_speed, fps=fps)
         with interrupt.caught():
             health = run_loop(
-                robot, source, fps=fps, sinks=console.live_line(fps), stop=lambda: source.done or interrupt.requested
+                robot,
+                source,
+                fps=fps,
+                sinks=console.live_line(fps),
+                observation_steps=steps.observation,
+                action_steps=steps.action,
+                stop=lambda: source.done or interrupt.requested,
             )
     console.end_run(health, console.health_of(robot=robot), config.output_file, episode=config.dataset.episode)
 
 
-def read_actions(dataset: DatasetReader, episode: int, robot: Robot) -> RecordedActions:
-    """The actions of an episode, checked against the robot.
+def read_actions(dataset: DatasetReader, episode: int, robot: Robot, steps: Steps) -> RecordedActions:
+    """The actions of an episode, checked against the robot. What no step and no robot takes is left out.
 
     Raises:
         DataError: no such episode, or the dataset does not name its actions.
-        FeatureError: the robot needs an action that was not recorded.
+        FeatureError: the robot or a step needs an action that was not recorded.
     """
     if not 0 <= episode < dataset.num_episodes:
         raise DataError(f"episode {episode}: the dataset has episodes 0 to {dataset.num_episodes - 1}", episode=episode)
@@ -112,7 +124,7 @@ def read_actions(dataset: DatasetReader, episode: int, robot: Robot) -> Recorded
             "the dataset does not name the elements of its 'action'",
             hint="only a recording of named joints can be replayed",
         )
-    console.check_actions(dict.fromkeys(feature.names, float), robot, f"episode {episode}")
-    names = [name for name in feature.names if name in robot.action_features]
+    steps.check_actions(dict.fromkeys(feature.names, float), robot, f"episode {episode}")
+    names = [name for name in feature.names if steps.action or name in robot.action_features]
     columns = [feature.names.index(name) for name in names]
     return RecordedActions(dataset.columns(episode)[features.ACTION][:, columns], names)

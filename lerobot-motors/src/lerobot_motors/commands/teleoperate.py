@@ -10,7 +10,8 @@ from lerobot_core.cli import config_command
 from lerobot_core.guard import Guard
 from lerobot_core.loop import TeleoperatorSource, connected, run_loop
 from lerobot_core.registry import Choice
-from lerobot_core.roles import Robot, Teleoperator
+from lerobot_core.roles import ProcessorStep, Robot, Teleoperator
+from lerobot_core.steps import Steps
 from lerobot_motors.commands import console
 
 
@@ -21,6 +22,8 @@ class TeleoperateConfig:
     Attributes:
         robot: the robot that moves.
         teleop: what a person holds.
+        observation_steps: processor steps on each observation, in order, as [{type: NAME, option: value}].
+        action_steps: processor steps on each action before it is sent, in order.
         fps: rate of the loop [Hz].
         teleop_time_s: when to stop [s]; empty goes on until Ctrl-C.
         ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
@@ -30,6 +33,8 @@ class TeleoperateConfig:
 
     robot: Choice[Robot]
     teleop: Choice[Teleoperator]
+    observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
+    action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     fps: float = 60.0
     teleop_time_s: float | None = None
     ramp_speed: float = 90.0
@@ -45,7 +50,8 @@ class TeleoperateConfig:
 def teleoperate(config: TeleoperateConfig) -> None:
     """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --ramp_speed; Ctrl-C ends."""
     robot, teleop = config.robot.build(), config.teleop.build()
-    console.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    steps = Steps(config.observation_steps, config.action_steps)
+    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
     interrupt = console.Interrupt()
     with connected(robot, teleop), interrupt.caught():
         health = run_loop(
@@ -53,6 +59,8 @@ def teleoperate(config: TeleoperateConfig) -> None:
             TeleoperatorSource(teleop),
             fps=config.fps,
             sinks=console.live_line(config.fps),
+            observation_steps=steps.observation,
+            action_steps=steps.action,
             guard=Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed),
             duration=config.teleop_time_s,
             stop=interrupt,

@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lerobot_core.errors import ConfigError, DeviceError, did_you_mean
+from lerobot_core.errors import ConfigError, did_you_mean
+from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera
 from lerobot_motors import so_arm, units
 from lerobot_motors.arm import SETUP_RETRIES, Arm
@@ -143,13 +144,8 @@ class SoFollower:
             DeviceError: an unknown joint, NaN or infinity; nothing is sent then.
             NotConnected: not connected.
         """
+        check_action(action, self)
         goals = {key.removesuffix(POS): float(value) for key, value in action.items()}
-        for (joint, goal), key in zip(goals.items(), action, strict=True):
-            if key not in self.action_features:
-                known = ", ".join(self.action_features)
-                raise DeviceError(f"no joint '{key}'{did_you_mean(key, self.action_features)} (known: {known})")
-            if not math.isfinite(goal):
-                raise DeviceError(f"'{key}' cannot be sent to {goal}", device=joint, hint="what made this action?")
         if self._caps:
             goals = self._capped(goals)
         sent = {joint: self._in_range(joint, goal) for joint, goal in goals.items()}

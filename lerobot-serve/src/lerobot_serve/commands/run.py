@@ -15,13 +15,22 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from lerobot_core import features, plugins
+from lerobot_core import plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import choose, rest
 from lerobot_core.guard import Guard
 from lerobot_core.loop import Tick, connected
 from lerobot_core.registry import Choice
-from lerobot_core.roles import Aggregator, DatasetBackend, DatasetWriter, Policy, Robot, Teleoperator
+from lerobot_core.roles import (
+    Aggregator,
+    DatasetBackend,
+    DatasetWriter,
+    Policy,
+    ProcessorStep,
+    Robot,
+    Teleoperator,
+)
+from lerobot_core.steps import Steps
 from lerobot_serve.client import ClientOptions, PolicyClient
 from lerobot_serve.commands.serve import TOKEN_VARIABLE
 from lerobot_serve.local import local_server
@@ -52,6 +61,8 @@ class RunConfig:
         token: what the server was started with; LR_SERVE_TOKEN in the environment does the same.
         teleop: drives the reset phases; its events end an episode and say how it went.
         dataset: records the episodes.
+        observation_steps: processor steps on each observation, in order, as [{type: NAME, option: value}].
+        action_steps: processor steps on each action before it is sent, in order.
         resume: add to a dataset that exists.
         task: what the robot is to do, in words.
         fps: control rate [Hz].
@@ -76,6 +87,8 @@ class RunConfig:
     token: str = ""
     teleop: Choice[Teleoperator] | None = None
     dataset: RunDataset | None = None
+    observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
+    action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     resume: bool = False
     task: str = ""
     fps: int = 30
@@ -126,17 +139,21 @@ def run(config: RunConfig) -> None:
     teleop = config.teleop.build() if config.teleop is not None else None
     backend = config.dataset.backend.build() if config.dataset is not None else None
     aggregator = choose(Aggregator, config.aggregate_fn_name).build()
+    steps = Steps(config.observation_steps, config.action_steps)
+    steps.check_actions(robot.action_features, robot, "the policy's action")
+    if teleop is not None and config.teleop is not None:
+        steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
     with _address(config) as address:
         client = PolicyClient(
-            address, robot.observation_features, robot.action_features, aggregator, config.client_options()
+            address, steps.observed(robot), robot.action_features, aggregator, config.client_options()
         )
         devices = [client, robot] if teleop is None else [client, robot, teleop]
-        with connected(*devices), _writer(config, robot, backend) as writer:
+        with connected(*devices), _writer(config, robot, steps, backend) as writer:
             guard = Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed)
             with _progress() as progress:
                 bar = Bar(progress, config.fps)
                 rollout = Rollout(
-                    robot, client, config.phases(), teleop=teleop, writer=writer, guard=guard, watcher=bar
+                    robot, client, config.phases(), teleop=teleop, writer=writer, steps=steps, guard=guard, watcher=bar
                 )
                 try:
                     _episodes(config, rollout, bar)
@@ -150,12 +167,13 @@ def _address(config: RunConfig) -> AbstractContextManager[str]:
 
 
 @contextmanager
-def _writer(config: RunConfig, robot: Robot, backend: DatasetBackend | None) -> Iterator[DatasetWriter | None]:
+def _writer(
+    config: RunConfig, robot: Robot, steps: Steps, backend: DatasetBackend | None
+) -> Iterator[DatasetWriter | None]:
     if backend is None or config.dataset is None:
         yield None
         return
-    stored = features.observation_features(robot.observation_features, use_videos=config.dataset.video)
-    stored |= features.action_features(robot.action_features)
+    stored = steps.recorded(robot, use_videos=config.dataset.video)
     writer = backend.create(stored, config.fps, robot_type=robot.name, resume=config.resume)
     try:
         yield writer

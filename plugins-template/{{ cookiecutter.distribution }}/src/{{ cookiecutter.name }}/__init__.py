@@ -1,1 +1,1 @@
-"""A robot as a plugin of lerobot-core. Importing this package loads nothing: `plugin.py` says what it offers."""
+"""A plugin of lerobot-core. Importing this package loads nothing: `plugin.py` says what it offers."""

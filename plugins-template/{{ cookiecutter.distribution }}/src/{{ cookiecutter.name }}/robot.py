@@ -12,7 +12,7 @@ from typing import Any
 
 from lerobot_core.errors import DeviceError, NotConnected, did_you_mean
 
-from {{ cookiecutter.name }}.config import {{ cookiecutter.class_name }}Config
+from {{ cookiecutter.name }}.robot_config import {{ cookiecutter.class_name }}RobotConfig
 
 
 class Motors:
@@ -58,12 +58,12 @@ class Motors:
         self._moved = now
 
 
-class {{ cookiecutter.class_name }}:
+class {{ cookiecutter.class_name }}Robot:
     """Positions of the joints [deg] out, goals of the same names in; goals are kept within the limits."""
 
     name = "{{ cookiecutter.name }}"
 
-    def __init__(self, config: {{ cookiecutter.class_name }}Config) -> None:
+    def __init__(self, config: {{ cookiecutter.class_name }}RobotConfig) -> None:
         self.config = config
         self.motors = Motors(config.joints, config.lag)
 

@@ -8,7 +8,7 @@ import attrs
 
 
 @attrs.frozen(kw_only=True)
-class {{ cookiecutter.class_name }}Config:
+class {{ cookiecutter.class_name }}RobotConfig:
     """Where the joints are and how far they go. The lines below are the help of each option.
 
     Attributes:

@@ -1,0 +1,4 @@
+from .config_pendulum import DrawnCameraConfig, PendulumConfig
+from .pendulum import Pendulum
+
+__all__ = ["DrawnCameraConfig", "Pendulum", "PendulumConfig"]
