@@ -47,6 +47,7 @@ READS_AS = {
     "/dev/ttyACM0": "emulated://so101?name=page",
     "--teleop.port=/dev/ttyACM1": "--teleop.port='emulated://so101-leader?motion=sine&name=page-leader'",
     "type: opencv, index_or_path: 0, width: 640, height: 480": "type: pattern, width: 64, height: 48",
+    "cookiecutter plugins-template ": "cookiecutter plugins-template --overwrite-if-exists ",
     "lr calibrate ": "lr calibrate --dry_run ",
     "lr teleoperate ": "lr teleoperate --teleop_time_s=0.5 ",
     "lr record ": "lr record --dataset.episode_time_s=0.6 --dataset.reset_time_s=0 ",
@@ -100,6 +101,14 @@ def blocks(page: str) -> Iterator[Block]:
             included = re.fullmatch(r'--8<-- "(.+)"\n', token.content)
             text = (ROOT / included[1]).read_text() if included else token.content
             yield Block(token.map[0] + 1, kind, title[1] if title else "", text, excuse[1] if excuse else "")
+
+
+def links(page: str) -> Iterator[str]:
+    """Where the links and pictures of a page lead, without the part of the page."""
+    for token in MarkdownIt().parse(page):
+        for inner in token.children or ():
+            target = inner.attrs.get("href") or inner.attrs.get("src") or ""
+            yield from filter(None, [str(target).partition("#")[0]])
 
 
 def run(page: Path) -> None:

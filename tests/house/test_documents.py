@@ -67,6 +67,13 @@ def test_commands_exist() -> None:
     assert not unknown, "\n".join(unknown)
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if source.ROOT / "docs" not in page.parents], ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """The build of the site asks the same of the pages in docs."""
+    local = [link for link in pages.links(page.read_text()) if not link.startswith("https://")]
+    assert not [link for link in local if not (page.parent / link).exists()]
+
+
 def test_few_blocks_are_not_run() -> None:
     found = [
         f"{name(page)}:{block.line}: {block.not_run}"
@@ -75,6 +82,11 @@ def test_few_blocks_are_not_run() -> None:
         if block.not_run
     ]
     assert len(found) <= NOT_RUN, "\n".join(found)
+
+
+def test_links_are_found() -> None:
+    text = "[a](docs/a.md#part) and ![b](b.png), `[c](c)`, [d](#here)\n"
+    assert list(pages.links(text)) == ["docs/a.md", "b.png"]
 
 
 def test_blocks_are_found() -> None:
