@@ -6,6 +6,7 @@ the sdists and wheels in a folder. Each prints what it found and ends with statu
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -63,9 +64,8 @@ def wheel(file: Path, folder: Path) -> Iterator[str]:
         names = opened.namelist()
         metadata = Metadata.from_email(opened.read(f"{info}/METADATA"), validate=True)
         entries = opened.read(f"{info}/entry_points.txt").decode()
-    yield from (
-        f"{name} is not there" for name in (f"{package}/py.typed", f"{info}/licenses/LICENSE") if name not in names
-    )
+    wanted = {*_sources(folder / "src"), f"{package}/py.typed", f"{info}/licenses/LICENSE"}
+    yield from (f"{name} is not there" for name in sorted(wanted - set(names)))
     strangers = {name.split("/")[0] for name in names} - {package, info}
     yield from (f"'{name}' does not belong there" for name in sorted(strangers))
     if (metadata.name, str(metadata.version)) != (told["name"], told["version"]):
@@ -74,6 +74,14 @@ def wheel(file: Path, folder: Path) -> Iterator[str]:
         yield "its metadata lack the license or the description"
     if any(f"{key} = {target}" not in entries for key, target in told["entry-points"]["lerobot"].items()):
         yield "its entry points lack the plugin"
+
+
+def _sources(folder: Path) -> Iterator[str]:
+    """Files below a folder, those that links lead to as well, but what Python leaves there."""
+    for where, inner, files in os.walk(folder, followlinks=True):
+        inner[:] = [name for name in inner if name != "__pycache__"]
+        for name in files:
+            yield Path(where, name).relative_to(folder).as_posix()
 
 
 def sdist(file: Path) -> Iterator[str]:

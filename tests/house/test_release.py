@@ -83,6 +83,7 @@ def make_wheel(folder: Path, **files: str | None) -> Path:
     """A wheel of the project; `files` replaces files by their last name, None leaves one out."""
     info = "my_arm-0.2.0.dist-info"
     contents: dict[str, str | None] = {
+        "my_arm/__init__.py": "",
         "my_arm/py.typed": "",
         f"{info}/METADATA": METADATA,
         f"{info}/entry_points.txt": "[lerobot]\nmy_arm = my_arm.plugin\n",
@@ -105,6 +106,7 @@ def test_a_whole_wheel_passes(project: Path) -> None:
     [
         ({"LICENSE": None}, "LICENSE is not there"),
         ({"py.typed": None}, "py.typed is not there"),
+        ({"__init__.py": None}, "__init__.py is not there"),
         ({"tests/test_arm.py": ""}, "'tests' does not belong there"),
         ({"METADATA": METADATA.replace("0.2.0", "0.1.0")}, "it says it is my-arm 0.1.0"),
         ({"METADATA": METADATA.replace("License-Expression: Apache-2.0\n", "")}, "lack the license"),
