@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_core import guard
-from lerobot_core.errors import DeviceError, DeviceTimeout
+from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
 from lerobot_core.guard import Guard
 from lerobot_core.testing.clocks import FakeClock
 
@@ -107,3 +107,23 @@ def test_move_to_goes_there_at_a_bounded_speed(clock: FakeClock) -> None:
 def test_move_to_that_takes_too_long_is_an_error(clock: FakeClock) -> None:
     with pytest.raises(DeviceTimeout, match="'arm'"):
         guard.move_to(Arm(share=1.0), {"a.pos": 1000.0}, speed=30, fps=10, timeout=1, clock=clock)
+
+
+class Joint:
+    name, is_connected, action_features = "joint", True, {"a.pos": float}
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [({"a.po": 1.0}, "no joint 'a.po'; did you mean 'a.pos'"), ({"a.pos": math.nan}, "'a.pos' cannot be sent to nan")],
+)
+def test_what_every_robot_refuses(action: dict[str, float], told: str) -> None:
+    guard.check_action({"a.pos": 1.0}, Joint())
+    with pytest.raises(DeviceError, match=told):
+        guard.check_action(action, Joint())
+
+
+def test_nothing_is_sent_to_what_is_not_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Joint, "is_connected", False)
+    with pytest.raises(NotConnected, match="'joint' is not connected"):
+        guard.check_action({"a.pos": 1.0}, Joint())

@@ -294,6 +294,13 @@ def test_a_leader_that_lacks_a_joint_is_refused_before_connecting(monkeypatch):
 
 
 @pytest.mark.usefixtures("commands")
+def test_what_comes_calibrated_says_so(monkeypatch):
+    monkeypatch.delattr(sys.modules["toys"].Arm, "calibrate")
+    with pytest.raises(ConfigError, match="'toy_arm' needs no calibration"):
+        run("calibrate", *ROBOT)
+
+
+@pytest.mark.usefixtures("commands")
 @pytest.mark.parametrize("device", [ROBOT, TELEOP])
 def test_calibrate_takes_one_device(device, capsys):
     run("calibrate", *device)

@@ -200,7 +200,7 @@ class ProcessorStep(Protocol):
     """One step on a numpy dict in the control loop: kinematics, deltas, gripper mapping, bounds."""
 
     def features(self, features: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Features after the step, from those before it."""
+        """Features after the step, from those before it; a KeyError says that one it needs is missing."""
         ...
 
     def __call__(self, values: Mapping[str, Any]) -> Mapping[str, Any]: ...
