@@ -42,10 +42,10 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Lint, types, every test, and the robot side without torch."""
+    session.notify("docs")
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
-    session.notify("docs")
     install(session, *ALL, *TEST_TOOLS)
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
 
@@ -73,18 +73,18 @@ def robot_side(session: nox.Session) -> None:
 
 
 @nox.session
-def docs(session: nox.Session) -> None:
-    """The site in outputs/site; a warning, a dead link or a dead anchor is an error."""
-    install(session, *ALL, "mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10")
-    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
-
-
-@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every benchmark: a table and a line of JSON each, with ratios to a reference measured in the same run."""
     install(session, *ALL, *TEST_TOOLS)
     for script in ("startup", "guard", "loop", "datasets", "serving"):
         session.run("python", f"tests/benchmarks/{script}.py")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site in outputs/site; a warning, a dead link or a dead anchor is an error."""
+    install(session, *ALL, "mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10")
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
