@@ -42,11 +42,11 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Lint, types, every test, and the robot side without torch."""
-    session.notify("docs")
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
     install(session, *ALL, *TEST_TOOLS)
+    session.notify("docs")
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
 
 
