@@ -14,9 +14,9 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
-TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "cookiecutter>=2.6", "draccus>=0.10")
+TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "draccus>=0.10")
 ALL = (
-    "./lerobot-core[testing]",
+    "./lerobot-core[new,testing]",
     "./lerobot-motors[opencv,demo]",
     "./lerobot-datasets[torch]",
     "./lerobot-policies",
@@ -41,10 +41,11 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Lint, types, every test, and the robot side without torch."""
+    """Lint, types, every test, the robot side without torch, and a project of every role."""
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
+    session.notify("template")
     install(session, *ALL, *TEST_TOOLS)
     session.notify("docs")
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
@@ -70,6 +71,13 @@ def robot_side(session: nox.Session) -> None:
     """core + motors + datasets + serve without extras and without torch, as on a small computer beside the arm."""
     install(session, *ROBOT_SIDE, *TEST_TOOLS)
     session.run("python", "-m", "pytest", "tests/robot_side", *session.posargs)
+
+
+@nox.session
+def template(session: nox.Session) -> None:
+    """What `lr new` makes, for every role and for all in one, through its author's CI: lint, types, wheel, tests, check."""
+    install(session, *ALL, "build", "hatchling", "mypy>=1.13", "ruff>=0.9")
+    session.run("python", "tests/template/matrix.py", *session.posargs)
 
 
 @nox.session

@@ -18,7 +18,7 @@ COMMANDS = (
     Command("gone", "core.no_such:gone", "A command whose module is not there."),
     Command("things list", "core.parts:crash", "List things."),
     Command("things show", "core.parts:work", "Show one thing."),
-    Command("config explain", "lerobot_core.cli.listing:explain", "Where options come from."),
+    Command("config explain", "lerobot_core.cli.explaining:explain", "Where options come from."),
     Command("plugins", "lerobot_core.cli.listing:list_plugins", "List plugins."),
 )
 
@@ -34,7 +34,7 @@ class Ran:
 def lr(host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `lr` in this process."""
     parts.offer_all(host)
-    host.offer("lr_commands", *COMMANDS, name="commands")
+    host.offer("lr_commands", *COMMANDS, name="commands", distribution="lerobot-core")
     from lerobot_core.cli import program
 
     def run(*args: str) -> Ran:
@@ -203,7 +203,7 @@ def test_plugins_as_a_list_and_as_json(lr, host) -> None:
     assert named["broken"]["state"] == "ImportError: x"
     assert named["parts-lr_robots"]["components"] == ["robot arm", "robot leg", "robot hand"]
     ran = lr("plugins")
-    assert "robot arm" in ran.out
+    assert "arm, leg, hand" in ran.out
     assert "ImportError: x" in ran.out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +9,28 @@ import numpy as np
 import pytest
 
 from core import toys
-from lerobot_core import config, plugins, roles
+from lerobot_core import config, plugins
+from lerobot_core.components import Command
 from lerobot_core.registry import ROLES, registry, resolve
 from lerobot_core.testing import (
     AggregatorSuite,
     CameraSuite,
+    CommandSuite,
     DatasetBackendSuite,
+    EnvSuite,
     MotorBusSuite,
     PolicySuite,
     ProcessorStepSuite,
     RobotSuite,
     TeleoperatorSuite,
+    TrackerSuite,
+    plugin,
 )
 from lerobot_core.testing.fakes import (
+    Delta,
+    DeltaConfig,
+    Mean,
+    MeanConfig,
     TinyConfig,
     TinyPolicy,
     ToyArm,
@@ -31,55 +39,49 @@ from lerobot_core.testing.fakes import (
     ToyBusConfig,
     ToyCamera,
     ToyCameraConfig,
+    ToyEnv,
+    ToyEnvConfig,
     ToyLeader,
     ToyLeaderConfig,
+    ToyTracker,
+    ToyTrackerConfig,
+    suites,
 )
 from lerobot_core.testing.memory import MemoryBackend, MemoryConfig
 
 
-class TestToyArm(toys.ToyArmSuite):
+class TestToyArm(suites.ToyArmSuite):
     @pytest.fixture(params=["release", "hold"])
     def robot(self, request: pytest.FixtureRequest) -> ToyArm:
         return ToyArm(ToyArmConfig(on_stop=request.param))
 
 
-class TestToyLeader(TeleoperatorSuite):
+class TestToyLeader(suites.ToyLeaderSuite):
     @pytest.fixture
     def teleoperator(self) -> ToyLeader:
         return ToyLeader(ToyLeaderConfig())
 
 
-class TestToyCamera(CameraSuite):
+class TestToyCamera(suites.ToyCameraSuite):
     @pytest.fixture
     def camera(self) -> ToyCamera:
         return ToyCamera(ToyCameraConfig())
 
 
-class TestToyBus(toys.ToyBusSuite):
+class TestToyBus(suites.ToyBusSuite):
     @pytest.fixture
     def bus(self) -> ToyBus:
         return ToyBus(ToyBusConfig())
 
 
-class TestMemoryBackend(DatasetBackendSuite):
-    lossy = False
-
-    @pytest.fixture
-    def backend(self) -> Iterator[MemoryBackend]:
-        backend = MemoryBackend(MemoryConfig())
-        yield backend
-        backend.forget()
+class TestMemoryBackend(suites.MemorySuite):
+    pass
 
 
-class TestTinyPolicy(PolicySuite):
-    trains = False
-
+class TestTinyPolicy(suites.TinySuite):
     @pytest.fixture
     def policy(self) -> TinyPolicy:
         return TinyPolicy(TinyConfig())
-
-    def load(self, path: Path) -> TinyPolicy:
-        return TinyPolicy.from_pretrained(path)
 
 
 class TestTorchPolicy(toys.TorchPolicySuite):
@@ -88,20 +90,32 @@ class TestTorchPolicy(toys.TorchPolicySuite):
         return toys.torch_policy()
 
 
+class TestToyEnv(suites.ToyEnvSuite):
+    @pytest.fixture
+    def env(self) -> ToyEnv:
+        return ToyEnv(ToyEnvConfig())
+
+
+class TestToyTracker(suites.ToyTrackerSuite):
+    @pytest.fixture
+    def tracker(self) -> ToyTracker:
+        return ToyTracker(ToyTrackerConfig())
+
+
 class TestMean(AggregatorSuite):
     @pytest.fixture
-    def aggregator(self) -> Any:
-        return toys.mean
+    def aggregator(self) -> Mean:
+        return Mean(MeanConfig())
 
 
 class TestDelta(ProcessorStepSuite):
     @pytest.fixture
-    def step(self) -> toys.Delta:
-        return toys.Delta()
+    def step(self) -> Delta:
+        return Delta(DeltaConfig())
 
-    @pytest.fixture
-    def given(self) -> dict[str, Any]:
-        return {"a.pos": float, "front": (8, 8, 3)}
+
+class TestTurns(CommandSuite):
+    component = plugin.lr_commands()[0]
 
 
 # --- the guard --------------------------------------------------------------------------------------------------------
@@ -140,31 +154,38 @@ def test_a_check_can_be_excused_with_a_reason() -> None:
         type("TestMore", (mine,), {"test_no_overlap_is_no_steps": replaced()})
 
 
-def test_every_check_says_why_and_how() -> None:
-    for suite in (
-        RobotSuite,
-        TeleoperatorSuite,
-        CameraSuite,
-        MotorBusSuite,
-        DatasetBackendSuite,
-        PolicySuite,
-        AggregatorSuite,
-        ProcessorStepSuite,
-    ):
-        checks = [name for name in dir(suite) if name.startswith("test_")]
-        assert len(checks) >= 5
-        for name in checks:
-            text = getattr(suite, name).__doc__ or ""
-            assert "Fix: " in text or name.endswith("has_the_role"), f"{suite.__name__}.{name}"
+#: suite → fewest checks it has
+SUITES = {
+    RobotSuite: 40,
+    PolicySuite: 35,
+    DatasetBackendSuite: 40,
+    TeleoperatorSuite: 20,
+    CameraSuite: 20,
+    MotorBusSuite: 20,
+    EnvSuite: 20,
+    TrackerSuite: 12,
+    CommandSuite: 9,
+    AggregatorSuite: 8,
+    ProcessorStepSuite: 9,
+}
 
 
-def test_every_role_of_the_robot_side_has_a_toy(host) -> None:
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.__name__)
+def test_every_check_says_why_and_how(suite: type) -> None:
+    checks = [name for name in dir(suite) if name.startswith("test_")]
+    assert len(checks) >= SUITES[suite], len(checks)
+    for name in checks:
+        text = getattr(suite, name).__doc__ or ""
+        assert "Fix: " in text, f"{suite.__name__}.{name}"
+
+
+def test_every_role_has_a_suite_and_a_toy(host) -> None:
+    assert {suite.role for suite in SUITES} == set(ROLES) | {Command}
     host.add_file(Path(plugins.__file__).parent / "testing" / "plugin.py")
-    toyless = {roles.ProcessorStep, roles.Aggregator, roles.Env, roles.Tracker}
-    for role in set(ROLES) - toyless:
-        for name in registry(role).names():
-            assert isinstance(config.choose(role, name).build(), role)
-            assert resolve(registry(role).get(name).component.build)
+    for role in ROLES:
+        (component,) = (listed.component for listed in registry(role).listed)
+        assert isinstance(config.choose(role, component.name, **component.example).build(), role)
+        assert not component.suite or resolve(component.suite).role is role
 
 
 def test_the_toy_arm_is_taught_by_the_toy_leader(clock) -> None:

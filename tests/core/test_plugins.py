@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from lerobot_core import plugins, roles
+from lerobot_core import installed, plugins, preferences, roles
 from lerobot_core.components import Command, Component, hookimpl
-from lerobot_core.errors import PluginError
+from lerobot_core.errors import ConfigError, PluginError
 from lerobot_core.plugins import Host
 from lerobot_core.registry import registry
 from lerobot_core.testing.fixtures import PrivateHost
@@ -137,9 +139,77 @@ def test_the_block_list_leaves_plugins_out_quietly(discovered, monkeypatch, caps
     assert capsys.readouterr().err == ""
 
 
+def test_a_disabled_plugin_is_not_loaded(discovered, capsys: pytest.CaptureFixture[str]) -> None:
+    never = raises(AssertionError("must not be loaded"))
+    preferences.put("Bad", "disabled")
+    preferences.put("other_dist", "disabled")
+    host = discovered(entry("bad", never), entry("x", never, "other-dist"), entry("good", lambda: module()))
+    assert [status.error.partition(";")[0] for status in host.statuses] == ["disabled", "disabled", ""]
+    assert capsys.readouterr().err == ""
+    preferences.put("bad", "enabled")
+    preferences.put("other-dist", "enabled")
+    assert discovered(entry("bad", lambda: module()), entry("x", lambda: module(), "other-dist")).broken == []
+
+
+def test_strict_mode_admits_only_what_was_enabled(discovered, monkeypatch: pytest.MonkeyPatch) -> None:
+    never = raises(AssertionError("must not be loaded"))
+    preferences.put("good", "enabled")
+    assert discovered(entry("good", lambda: module()), entry("other", lambda: module())).broken == []
+    monkeypatch.setenv("LR_STRICT_PLUGINS", "1")
+    host = discovered(entry("good", lambda: module()), entry("other", never), entry("lerobot-core", never))
+    assert [status.error.partition(",")[0] for status in host.statuses] == ["", "not enabled", "not enabled"]
+
+
+def test_core_is_always_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LR_BLOCK_PLUGINS", "core")
+    monkeypatch.setenv("LR_STRICT_PLUGINS", "1")
+    preferences.put("something", "enabled")
+    assert preferences.read().refusal("core", "lerobot_core") == ""
+
+
+def test_a_line_of_the_users_file_that_says_nothing_is_named() -> None:
+    preferences.put("bad", "disabled")
+    preferences.path().write_text("disabled bad\n\nforbid worse\n")
+    with pytest.raises(ConfigError, match=r"plugins.txt, line 3: .* got 'forbid worse'"):
+        preferences.read()
+
+
 def test_ctrl_c_while_loading_is_not_a_broken_plugin(discovered) -> None:
     with pytest.raises(KeyboardInterrupt):
         discovered(entry("slow", raises(KeyboardInterrupt())))
+
+
+@pytest.mark.parametrize("name", ["plugins", "plugins show", "config", "info x"])
+def test_commands_of_core_are_nobody_elses(host: PrivateHost, name: str) -> None:
+    host.offer("lr_commands", Command(name, "core.parts:work", "Work"))
+    assert list(host.call("lr_commands")) == []
+    assert f"'{name}' is lerobot-core's own" in host.broken[0].error
+
+
+def test_a_hook_is_called_once(host: PrivateHost) -> None:
+    calls = []
+    host.add(module(lr_robots=hookimpl(lambda: calls.append(1) or [ARM])))
+    assert registry(roles.Robot).names() == registry(roles.Robot).names() == ["arm"]
+    assert calls == [1]
+
+
+def test_what_a_plugin_changes_is_undone_and_noted(host: PrivateHost, tmp_path: Path) -> None:
+    before = os.getcwd(), dict(os.environ), list(sys.path)
+
+    def act() -> list[Component]:
+        os.chdir(tmp_path)
+        os.environ["HOSTILE"] = "1"
+        sys.path.insert(0, "hostile")
+        return [ARM]
+
+    host.add(module(lr_robots=hookimpl(act)))
+    assert registry(roles.Robot).names() == ["arm"]
+    assert (os.getcwd(), dict(os.environ), list(sys.path)) == before
+    assert [note.split(" changed ")[1] for note in host.statuses[0].notes] == [
+        "the working folder; undone",
+        "os.environ; undone",
+        "sys.path; undone",
+    ]
 
 
 def test_a_private_host_refuses_discovery(host: PrivateHost) -> None:
@@ -157,6 +227,16 @@ def test_a_single_file_is_a_plugin(host: PrivateHost, tmp_path: Path) -> None:
     )
     host.add_file(file)
     assert registry(roles.Robot).get("mine").distribution == str(file)
+
+
+def test_a_single_file_may_do_what_it_wants(host: PrivateHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LR_PLUGIN_SECONDS", "0.01")
+    monkeypatch.delenv("OF_THE_FILE", raising=False)
+    file = tmp_path / "slow_file.py"
+    file.write_text("import os, time\ntime.sleep(0.05)\nos.environ['OF_THE_FILE'] = '1'\n")
+    host.add_file(file)
+    assert (host.statuses[0].error, host.statuses[0].notes) == ("", ())
+    assert os.environ.pop("OF_THE_FILE") == "1"
 
 
 @pytest.mark.parametrize(("text", "says"), [(None, "does not exist"), ("import no_such_thing_at_all", "is broken")])
@@ -197,7 +277,7 @@ def test_two_commands_of_a_name_are_refused_with_both_distributions(host: Privat
 
 
 def test_entry_points_are_those_the_standard_library_finds() -> None:
-    found = {(entry.distribution, entry.name, entry.target, entry.version) for entry in plugins.entry_points()}
+    found = {(entry.distribution, entry.name, entry.target, entry.version) for entry in installed.entry_points()}
     wanted = {
         (dist.name, entry.name, entry.value, dist.version)
         for dist in metadata.distributions()
@@ -221,7 +301,7 @@ def test_entry_points_in_any_spelling(tmp_path: Path) -> None:
         (folder / name / "entry_points.txt").write_text(
             f"[console_scripts]\nlerobot = x:y\n\n[lerobot]\n# a comment\n{name[0]}=mod.plugin\n two = mod:part.x\n[other]\nz = z\n"
         )
-    found = plugins.entry_points([str(tmp_path / "not there"), str(first), str(second), str(first)])
+    found = installed.entry_points([str(tmp_path / "not there"), str(first), str(second), str(first)])
     assert [(entry.distribution, entry.version, entry.name, entry.target) for entry in found] == [
         ("a", "1", "a", "mod.plugin"),
         ("b", "3", "b", "mod.plugin"),
@@ -230,11 +310,27 @@ def test_entry_points_in_any_spelling(tmp_path: Path) -> None:
     ]
 
 
+def test_damaged_metadata_names_its_distribution(tmp_path: Path) -> None:
+    for name, text in (
+        ("one-1", b"[lerobot]\nx\n"),
+        ("two-2", b"[lerobot\ny = m\n"),
+        ("three-3", b"[lerobot]\n\xff\x1b = m\n"),
+    ):
+        (tmp_path / f"{name}.dist-info").mkdir()
+        (tmp_path / f"{name}.dist-info" / "entry_points.txt").write_bytes(text)
+    (tmp_path / "four-4.dist-info").write_text("a file")
+    assert installed.entry_points([str(tmp_path)]) == [
+        ("x", "", "one", "1"),
+        ("y", "m", "two", "2"),
+        ("\ufffd?", "m", "three", "3"),
+    ]
+
+
 def test_an_entry_point_loads_a_module_or_a_part_of_it() -> None:
     import json
 
-    assert plugins.EntryPoint("j", "json", "d", "1").load() is json
-    assert plugins.EntryPoint("j", "json:JSONDecoder.decode", "d", "1").load() is json.JSONDecoder.decode
+    assert installed.EntryPoint("j", "json", "d", "1").load() is json
+    assert installed.EntryPoint("j", "json:JSONDecoder.decode", "d", "1").load() is json.JSONDecoder.decode
 
 
 @pytest.mark.parametrize(

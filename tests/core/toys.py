@@ -1,65 +1,22 @@
-"""Suites of the toys with everything declared, and the few toys that need torch."""
+"""The toy that needs torch, and its suite."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lerobot_core.errors import FeatureError
 from lerobot_core.features import PolicyFeature
 from lerobot_core.roles import ActionChunk
-from lerobot_core.testing import MotorBusSuite, PolicySuite, RobotSuite
-from lerobot_core.testing.fakes import JOINTS
-
-
-class ToyArmSuite(RobotSuite):
-    settle_seconds = 0.5
-    limits: ClassVar[dict[str, tuple[float, float]]] = {f"{joint}.pos": (-90.0, 90.0) for joint in JOINTS}
-
-    def torque(self, robot: Any) -> bool:
-        return any(memory["Torque_Enable"] for memory in robot.bus.memory.values())
-
-    def devices(self, robot: Any) -> list[Any]:
-        return list(robot.devices)
-
-
-class ToyBusSuite(MotorBusSuite):
-    roundtrips: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (0, 4095, 2048), "Homing_Offset": (-2047, 5)}
-    torque_register = "Torque_Enable"
-
-    def silence(self, bus: Any, motor: str) -> bool:
-        bus.unplugged.add(motor)
-        return True
-
-
-def mean(old: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """The aggregator that takes half of each."""
-    return old + np.float32(0.5) * (new - old)
-
-
-class Delta:
-    """The step that adds how far a scalar has come since the last call."""
-
-    def __init__(self) -> None:
-        self.last: dict[str, float] = {}
-
-    def features(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {**given, **{f"{key}.delta": float for key, value in given.items() if value is float}}
-
-    def __call__(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        scalars = {key: value for key, value in values.items() if np.ndim(value) == 0}
-        deltas = {f"{key}.delta": value - self.last.get(key, value) for key, value in scalars.items()}
-        self.last = scalars
-        return {**values, **deltas}
-
-    def reset(self) -> None:
-        self.last = {}
+from lerobot_core.testing import PolicySuite
 
 
 class TorchPolicySuite(PolicySuite):
+    stochastic = True
+
     @pytest.fixture
     def batch(self, policy: Any) -> dict[str, Any]:
         import torch
@@ -107,7 +64,7 @@ def torch_policy(path: Path | None = None, **changes: Any) -> Any:
             return self.net(self.norm(state)).reshape(-1, 5, 2)
 
         def loss(self, error: Any, pad: Any) -> Any:
-            return (error.square() * ~pad[..., None]).sum() / (~pad).sum()
+            return (error.square() * ~pad[..., None]).sum() / (~pad).sum().clamp(min=1)
 
         def forward(self, batch: Any) -> Any:
             error = self.chunk(batch["observation.state"]) - batch["action"]
@@ -120,19 +77,27 @@ def torch_policy(path: Path | None = None, **changes: Any) -> Any:
         @torch.no_grad()
         def infer(self, sessions: Any, observations: Any, executed_steps: Any) -> list[ActionChunk]:
             self.eval()
-            state = torch.stack([torch.from_numpy(one["observation.state"]) for one in observations])
+            if not sessions:
+                return []
+            state = torch.stack([self.state(observation) for observation in observations])
             chunks = []
             for session, chunk, step in zip(sessions, self.chunk(state), executed_steps, strict=True):
                 chunk = chunk + 0.1 * torch.randn(chunk.shape, generator=session.generator)
                 chunk = chunk if session.previous is None else (chunk + session.previous) / 2
                 session.previous = chunk
-                chunks.append(ActionChunk(actions=chunk.numpy(), step=step, observed=step))
+                chunks.append(ActionChunk(actions=chunk.numpy().copy(), step=step, observed=step))
             return chunks
+
+        def state(self, observation: Any) -> Any:
+            value = np.array(observation.get("observation.state", ()), np.float32)
+            if value.shape != (3,):
+                raise FeatureError(f"'observation.state' is (3,), got {value.shape}")
+            return torch.from_numpy(value)
 
         def save_pretrained(self, directory: Path) -> None:
             from safetensors.torch import save_file
 
-            directory.mkdir(parents=True)
+            directory.mkdir(parents=True, exist_ok=True)
             save_file(self.state_dict(), directory / "model.safetensors")
 
     made = type("Changed", (TorchPolicy,), changes)()

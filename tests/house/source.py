@@ -87,6 +87,8 @@ def _files() -> tuple[Path, ...]:
     folders = [ROOT]
     while folders:
         for entry in sorted(folders.pop().iterdir()):
+            if entry.is_symlink():  # what it leads to is read where it lies
+                continue
             if entry.is_dir() and entry.name not in _SKIPPED:
                 folders.append(entry)
             elif entry.is_file():

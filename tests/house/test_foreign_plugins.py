@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from house.distributions import install, lr
 
 GOOD = """
 from lerobot_core.components import Command, Component, hookimpl
@@ -23,22 +22,6 @@ def lr_robots():
 def lr_commands():
     return [Command("foreign", "foreign.command:run", "Do something foreign.")]
 """
-
-
-def install(folder: Path, name: str, text: str) -> None:
-    """A distribution as pip would leave it: a module and its metadata."""
-    (folder / f"{name}_plugin.py").write_text(text)
-    info = folder / f"{name}_dist-3.2.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-dist\nVersion: 3.2\n")
-    (info / "entry_points.txt").write_text(f"[lerobot]\n{name} = {name}_plugin\n\n[console_scripts]\nx = y:z\n")
-
-
-def lr(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-c", "from lerobot_core.cli import main; main()", *args]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +70,117 @@ def test_a_good_plugin_is_found_and_not_imported(tmp_path: Path) -> None:
     assert good["components"] == ["robot foreign_arm"]
     used = lr(tmp_path, "foreign")
     assert (used.returncode, used.stderr.splitlines()[0].startswith("error: 'foreign.command:run'")) == (1, True)
+
+
+def test_a_time_limit_that_is_none_is_one_error(tmp_path: Path) -> None:
+    ran = lr(tmp_path, "--help", LR_PLUGIN_SECONDS="long")
+    assert (ran.returncode, ran.stderr) == (
+        1,
+        "error: LR_PLUGIN_SECONDS is a number of seconds such as 5, got 'long'\n",
+    )
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good plugin, which keeps what the user says about it beside it."""
+    install(tmp_path, "good", GOOD)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path
+
+
+def state(folder: Path, **environment: str) -> str:
+    rows = json.loads(lr(folder, "plugins", "--json", **environment).stdout)
+    return next(row["state"] for row in rows if row["name"] == "good")
+
+
+@pytest.mark.parametrize("name", ["good", "Good_Dist"])
+def test_a_plugin_is_disabled_and_enabled_by_its_name_or_its_distributions(site: Path, name: str) -> None:
+    (site / "good_plugin.py").write_text("raise SystemExit")
+    done = lr(site, "plugins", "disable", name)
+    assert (done.returncode, "plugin 'good' of good-dist 3.2 is disabled" in done.stdout) == (0, True)
+    (site / "good_plugin.py").write_text("import os; os._exit(9)  # a disabled plugin is not imported")
+    assert state(site).startswith("disabled; `lr plugins enable good`")
+    ran = lr(site, "foreign")
+    assert (ran.returncode, "'good' (disabled; `lr plugins enable good`" in ran.stderr) == (1, True)
+    assert lr(site, "plugins", "enable", name).returncode == 0
+    (site / "good_plugin.py").write_text(GOOD)
+    assert state(site) == "ok"
+
+
+def test_strict_mode_refuses_what_is_not_enabled(site: Path) -> None:
+    for name in ("motors", "lerobot-serve"):
+        assert lr(site, "plugins", "enable", name).returncode == 0
+    assert state(site) == "ok"
+    assert state(site, LR_STRICT_PLUGINS="1").startswith("not enabled, and LR_STRICT_PLUGINS=1")
+    assert "serve" in lr(site, "--help", LR_STRICT_PLUGINS="1").stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("disable", "goood"), "no plugin or distribution is called 'goood'; did you mean 'good'?"),
+        (("enable", "lerobot-motor"), "did you mean 'lerobot-motors'?"),
+        (("disable", "core"), "'core' is part of lr itself"),
+        (("show", "foreign_amr"), "nothing installed is called 'foreign_amr'; did you mean 'foreign_arm'?"),
+        (("shwo", "x"), "unknown command 'lr plugins shwo'; did you mean 'show'?"),
+        (("--check", "god"), "did you mean 'good'?"),
+    ],
+)
+def test_a_wrong_name_is_refused_with_the_nearest(site: Path, args: tuple[str, ...], says: str) -> None:
+    ran = lr(site, "plugins", *args)
+    assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 2)
+    assert says in ran.stderr
+
+
+PARTS = """
+import attrs
+
+@attrs.frozen(kw_only=True)
+class Config:
+    '''An arm.
+
+    Attributes:
+        reach: how far it reaches [m].
+    '''
+
+    reach: float = 0.8
+
+class Robot:
+    def __init__(self, config):
+        self.name = "foreign"
+        self.observation_features = {"joint.pos": float, "front": (4, 6, 3)}
+        self.action_features = {"joint.pos": float}
+"""
+
+
+def test_show_tells_all_there_is_to_know(site: Path) -> None:
+    (site / "foreign").mkdir()
+    for name in ("__init__", "config", "robot"):
+        (site / "foreign" / f"{name}.py").write_text(PARTS)
+    about = site / "good_dist-3.2.dist-info" / "METADATA"
+    about.write_text(about.read_text() + "Summary: Arms of elsewhere\nProject-URL: Docs, https://example.org/arms\n")
+    shown = lr(site, "plugins", "show", "foreign_arm")
+    assert shown.returncode == 0, shown.stderr
+    text = " ".join(shown.stdout.split())
+    for part in (
+        "robot foreign_arm: A foreign arm",
+        "config foreign.config:Config",
+        "plugin good distribution good-dist 3.2 summary Arms of elsewhere documentation Docs: https://example.org/arms",
+        "reach NUMBER how far it reaches [m]. [default 0.8]",
+        "observation joint.pos: float observation front: (4, 6, 3) action joint.pos: float",
+    ):
+        assert part in text
+    for name in ("good", "good-dist"):
+        assert "offers robot foreign_arm A foreign arm" in " ".join(lr(site, "plugins", "show", name).stdout.split())
+
+
+def test_show_of_a_broken_plugin_says_why(site: Path) -> None:
+    install(site, "broken", "import no_such_library_anywhere")
+    assert "state ModuleNotFoundError" in " ".join(lr(site, "plugins", "show", "broken-dist").stdout.split())
+
+
+def test_show_of_a_file_says_where_it_is(site: Path) -> None:
+    file = site / "loose.py"
+    file.write_text(GOOD.replace("foreign_arm", "loose_arm"))
+    shown = lr(site, "plugins", "show", "loose_arm", f"--plugin={file}")
+    assert (shown.returncode, str(file) in shown.stdout) == (0, True), shown.stderr

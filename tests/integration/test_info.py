@@ -22,4 +22,4 @@ def test_the_report_names_versions_plugins_codecs_and_devices() -> None:
 
 
 def test_a_probe_that_crashes_natively_costs_one_line() -> None:
-    assert probe("os:abort")["error"] == "ended with status -6"
+    assert probe("os:abort")["error"] == "crashed natively by signal 6 (Aborted)"

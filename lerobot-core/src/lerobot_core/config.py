@@ -20,7 +20,7 @@ import yaml
 
 from lerobot_core import artifacts
 from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean
-from lerobot_core.registry import Choice, registry, resolve
+from lerobot_core.registry import Choice, config_class, registry
 
 C = TypeVar("C")
 COMMAND_LINE = "the command line"
@@ -280,7 +280,7 @@ def choose(role: type[Any], name: str, /, **options: Any) -> Choice[Any]:
         ConfigError: options it does not take.
     """
     component = registry(role).get(name).component
-    return Choice(name, structure(options, resolve(component.config)), component)
+    return Choice(name, structure(options, config_class(component)), component)
 
 
 def structure(data: Any, kind: type[C], origins: Mapping[str, str] | None = None) -> C:
@@ -356,7 +356,8 @@ class _Structure:
             if not attempt.problems:
                 return result
             attempts.append(attempt)
-        self.problems += max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems)).problems
+        nearest = max(attempts, key=lambda attempt: max(len(p.path) for p in attempt.problems))
+        self.problems, self.hint = self.problems + nearest.problems, nearest.hint
         return _BAD
 
     def literal(self, value: Any, choices: Sequence[Any], path: str) -> Any:
@@ -402,7 +403,7 @@ class _Structure:
             return self.bad(f"{path}.type", f"missing; pick a {known.noun} (known: {names})")
         try:
             component = known.get(str(name)).component
-            kind = resolve(component.config)
+            kind = config_class(component)
         except LeRobotError as failure:
             self.hint = failure.hint or self.hint
             return self.bad(f"{path}.type", failure.message)

@@ -112,3 +112,8 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """ "; did you mean 'x'?" for the nearest choice, or an empty string."""
     near = nearest(name, choices)
     return f"; did you mean '{near}'?" if near else ""
+
+
+def printable(text: str) -> str:
+    """A stranger's text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

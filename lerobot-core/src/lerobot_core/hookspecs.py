@@ -15,6 +15,20 @@ from lerobot_core.components import PROJECT, Command, Component
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 
+#: hook that lists the components of a role → what users call the role
+NOUNS = {
+    "lr_robots": "robot",
+    "lr_teleoperators": "teleoperator",
+    "lr_motor_buses": "motor bus",
+    "lr_cameras": "camera",
+    "lr_policies": "policy",
+    "lr_processor_steps": "processor step",
+    "lr_dataset_backends": "dataset backend",
+    "lr_aggregators": "aggregator",
+    "lr_envs": "environment",
+    "lr_trackers": "tracker",
+}
+
 # --- registration: called once, when a role is first looked at; must import no implementation -------------------------
 
 

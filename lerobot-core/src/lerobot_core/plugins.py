@@ -3,51 +3,37 @@
 Plugins come from the entry-point group `lerobot` and from single files (`--plugin file.py`). They are registered with
 pluggy after each was loaded under guard; pluggy's own entry-point loader is not used because one failing import would end
 the host. Environment: `LR_BLOCK_PLUGINS` (names, comma separated) leaves plugins out, `LR_STRICT_PLUGINS=1` turns a broken
-plugin into an error.
+plugin into an error, `LR_PLUGIN_SECONDS` is the time each may take.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
+import inspect
 import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import pluggy
 
-from lerobot_core import API_VERSION, hookspecs
-from lerobot_core.components import PROJECT, Command, Component
-from lerobot_core.errors import PluginError, did_you_mean
+from lerobot_core import API_VERSION, hookspecs, plugin, preferences
+from lerobot_core.components import PROJECT
+from lerobot_core.containment import Overrun, contained, seconds_of
+from lerobot_core.errors import PluginError, did_you_mean, printable
+from lerobot_core.installed import canonical, entry_points, import_target
+from lerobot_core.offers import checked
 
-#: what a registration hook returns, where it is no Component
-_RETURNS: dict[str, type] = {"lr_commands": Command, "lr_info": str}
-
-
-#: file with name and version, by the ending of a metadata folder
-_METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
-
-
-class EntryPoint(NamedTuple):
-    """Where an installed distribution says its plugin module is."""
-
-    name: str
-    target: str
-    distribution: str
-    version: str
-
-    def load(self) -> Any:
-        """Import the plugin: a module, or "module:attribute"."""
-        module, _, attribute = self.target.partition(":")
-        found: Any = importlib.import_module(module)
-        for part in filter(None, attribute.split(".")):
-            found = getattr(found, part)
-        return found
+#: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise
+SECONDS = 5.0
+#: a failure is told in so many characters
+_LONGEST = 300
 
 
 class PluginStatus(NamedTuple):
@@ -60,14 +46,25 @@ class PluginStatus(NamedTuple):
         hooks: names of the hooks it implements.
         error: why it is not usable; empty when it is.
         ms: time its module took to import [ms].
+        notes: what it did that a plugin should not, though it is usable.
     """
 
     name: str
     distribution: str
     version: str
-    hooks: tuple[str, ...]
-    error: str
-    ms: float
+    hooks: tuple[str, ...] = ()
+    error: str = ""
+    ms: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        return f"plugin '{self.name}' of {self.distribution} {self.version}".strip()
+
+    @property
+    def registered(self) -> str:
+        """Its name in pluggy."""
+        return f"{self.distribution}:{self.name}"
 
 
 class Host:
@@ -77,15 +74,29 @@ class Host:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(hookspecs)
         self.statuses: list[PluginStatus] = []
+        self._seconds = seconds_of("LR_PLUGIN_SECONDS", SECONDS)
+        self._offers: dict[tuple[str, str], list[Any]] = {}
 
     def discover(self) -> None:
-        """Load every installed plugin that is not blocked."""
-        blocked = {name.strip() for name in os.environ.get("LR_BLOCK_PLUGINS", "").split(",")}
+        """Load every installed plugin that the user wants.
+
+        Raises:
+            ConfigError: the file with the user's choice cannot be read.
+            PluginError: a plugin is broken, and `LR_STRICT_PLUGINS` is 1.
+        """
+        wanted = preferences.read()
         for entry in entry_points():
-            if entry.name in blocked:
-                self._note(entry.name, entry.distribution, entry.version, error="blocked by LR_BLOCK_PLUGINS")
-            else:
-                self._load(entry.name, entry.distribution, entry.version, entry.load)
+            namesakes = [status for status in self.statuses if status.name == entry.name]
+            refusal = wanted.refusal(entry.name, entry.distribution)
+            if refusal:
+                self._note(entry.name, entry.distribution, entry.version, error=refusal)
+                continue
+            status = self._load(entry.name, entry.distribution, entry.version, entry.load)
+            if status.error:
+                _report(status)
+            elif namesakes:
+                note = f"{namesakes[0].distribution} has a plugin of this name too; use the distribution's to tell them"
+                self.statuses[-1] = status._replace(notes=(*status.notes, note))
 
     def add_file(self, path: Path) -> None:
         """Load a single-file plugin.
@@ -95,36 +106,39 @@ class Host:
         """
         if not path.is_file():
             raise PluginError(f"plugin file '{path}' does not exist", plugin=path.stem, hint="give --plugin a .py file")
-        status = self._load(path.stem, str(path), "", lambda: _import_file(path))
+        status = self._load(path.stem, str(path), "", lambda: _import_file(path), nullcontext())
         if status.error:
             raise PluginError(
                 f"plugin file '{path}' is broken: {status.error}", plugin=path.stem, hint="correct the file"
             )
 
-    def _load(self, name: str, distribution: str, version: str, load: Any) -> PluginStatus:
-        start = time.perf_counter()
+    def _load(
+        self, name: str, distribution: str, version: str, load: Any, guard: AbstractContextManager[Any] | None = None
+    ) -> PluginStatus:
+        """Import and register a plugin under guard; a file that somebody wrote for this call may do what it wants."""
+        start, known = time.perf_counter(), len(sys.modules)
         registered, error = f"{distribution}:{name}", ""
         hooks: tuple[str, ...] = ()
+        notes: list[str] = []
         try:
-            module = load()
-            _check_api(module)
-            hooks = _hooks(module)
-            self.manager.register(module, name=registered)
+            with guard or contained(notes, self._seconds):
+                module = load()
+                _check_api(module)
+                hooks = _hooks(module)
+                self.manager.register(module, name=registered)
         except KeyboardInterrupt:
             raise
         except BaseException as failure:  # a plugin may raise SystemExit while it is imported; the host stays up
             self.manager.unregister(name=registered)  # pluggy keeps what it refused
-            hooks, error = (), _line(failure)
-        return self._note(name, distribution, version, hooks, error, (time.perf_counter() - start) * 1e3)
+            hooks, error = (), in_one_line(failure)
+        else:
+            notes += [] if guard else _heavy(known, getattr(module, "__name__", ""))
+        ms = (time.perf_counter() - start) * 1e3
+        return self._note(name, distribution, version, hooks=hooks, error=error, ms=ms, notes=tuple(notes))
 
-    def _note(
-        self, name: str, distribution: str, version: str, hooks: tuple[str, ...] = (), error: str = "", ms: float = 0.0
-    ) -> PluginStatus:
-        status = PluginStatus(name, distribution, version, hooks, error, ms)
-        self.statuses.append(status)
-        if error and not error.startswith("blocked"):
-            _report(status)
-        return status
+    def _note(self, name: str, distribution: str, version: str, **rest: Any) -> PluginStatus:
+        self.statuses.append(PluginStatus(name, distribution, version, **rest))
+        return self.statuses[-1]
 
     @property
     def broken(self) -> list[PluginStatus]:
@@ -135,24 +149,44 @@ class Host:
         for index, status in enumerate(self.statuses):
             if status.error or hook not in status.hooks:
                 continue
-            registered = f"{status.distribution}:{status.name}"
-            try:
-                items = [_item(hook, item) for item in getattr(self.manager.get_plugin(registered), hook)()]
-            except (Exception, SystemExit) as failure:
-                self.manager.unregister(name=registered)
-                self.statuses[index] = status._replace(error=f"{hook} failed: {_line(failure)}")
-                _report(self.statuses[index])
-                continue
-            for item in items:
-                yield status, item
+            for item in self._offered(index, hook):
+                yield self.statuses[index], item
+
+    def _offered(self, index: int, hook: str) -> list[Any]:
+        """What one plugin offers through one hook, which is called once."""
+        status = self.statuses[index]
+        key = (status.registered, hook)
+        if key in self._offers:
+            return self._offers[key]
+        notes: list[str] = []
+        try:
+            with contained(notes, self._seconds):
+                offered = checked(hook, getattr(self.manager.get_plugin(status.registered), hook)())
+                _check_reserved(status, hook, offered)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as failure:
+            self.manager.unregister(name=status.registered)
+            self.statuses[index] = status._replace(error=f"{hook} failed: {in_one_line(failure)}")
+            _report(self.statuses[index])
+            return []
+        self.statuses[index] = status._replace(notes=status.notes + tuple(f"{hook} {note}" for note in notes))
+        return self._offers.setdefault(key, offered)
+
+    def offering(self, target: str) -> PluginStatus | None:
+        """The plugin that offers something with this import string."""
+        for (registered, _), items in self._offers.items():
+            if any(target in (item if isinstance(item, tuple) else (item,)) for item in items):
+                return next(status for status in self.statuses if status.registered == registered)
+        return None
 
     def notify(self, hook: str, **what: Any) -> None:
         """Tell every observer of a hook. One that raises costs a line on stderr; what it watches goes on."""
         for observer in getattr(self.manager.hook, hook).get_hookimpls():
             try:
                 observer.function(**{name: what[name] for name in observer.argnames})
-            except Exception as failure:
-                print(f"lr: {hook} of plugin '{observer.plugin_name}' failed: {_line(failure)}", file=sys.stderr)
+            except (Exception, SystemExit) as failure:
+                print(f"lr: {hook} of plugin '{observer.plugin_name}' failed: {in_one_line(failure)}", file=sys.stderr)
 
 
 _host: Host | None = None
@@ -174,64 +208,69 @@ def use(replacement: Host | None) -> Host | None:
     return former
 
 
-def entry_points(paths: Iterable[str] | None = None) -> list[EntryPoint]:
-    """Every entry point of the group `lerobot` in the distributions installed on `sys.path`, by name.
+def resolve(target: str) -> Any:
+    """Import the object behind "module:attribute".
 
-    Reads the metadata folders itself: importing importlib.metadata costs a third of `lr --help`. Of two installations of a
-    distribution the one found first counts, as for imports.
+    Raises:
+        PluginError: the text is no such target, or importing it failed.
     """
-    found: dict[tuple[str, str], EntryPoint] = {}
-    for folder in dict.fromkeys(sys.path if paths is None else paths):
-        if not os.path.isdir(folder or "."):
-            continue
-        for entry in os.scandir(folder or "."):
-            metadata = _METADATA.get(os.path.splitext(entry.name)[1])
-            if metadata is None:
-                continue
-            try:
-                text = Path(entry.path, "entry_points.txt").read_text()
-            except OSError:  # most distributions have none
-                continue
-            if f"[{PROJECT}]" in text:
-                distribution, version = _name_and_version(Path(entry.path, metadata))
-                for name, target in _section(text):
-                    found.setdefault((distribution, name), EntryPoint(name, target, distribution, version))
-    return sorted(found.values(), key=lambda entry: (entry.name, entry.distribution))
+    try:
+        if not target.partition(":")[2]:
+            raise ValueError("it is not written as 'module:attribute'")
+        return import_target(target)
+    except (Exception, SystemExit) as failure:
+        raise unusable(target, f"cannot be imported: {in_one_line(failure)}") from failure
 
 
-def _section(text: str) -> Iterator[tuple[str, str]]:
-    """(name, target) of each line in the plugin group of an entry_points.txt."""
-    section = ""
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("["):
-            section = line[1:-1].strip()
-        elif section == PROJECT and "=" in line and line[0] not in "#;":
-            name, _, target = line.partition("=")
-            yield name.strip(), target.strip()
+def unusable(target: str, why: str) -> PluginError:
+    """The error for an import string that is no good, with the plugin that offers it and how to do without."""
+    owner = _host and _host.offering(target)
+    fix = f"`lr plugins disable {owner.name}` leaves it out" if owner else "is everything it needs installed?"
+    return PluginError(f"'{target}' {why}{offered_by(target)}", hint=f"{fix}; LR_DEBUG=1 shows where")
 
 
-def _name_and_version(metadata: Path) -> tuple[str, str]:
-    """Name and version of a distribution, from the head of its metadata file."""
-    head: dict[str, str] = {}
-    for line in metadata.read_text(errors="replace").splitlines():
-        key, colon, value = line.partition(":")
-        if not colon:
-            break
-        head.setdefault(key.lower(), value.strip())
-    return head.get("name", metadata.parent.stem), head.get("version", "")
+def offered_by(target: str) -> str:
+    """ " (plugin 'x' of x-dist 1.0)" for the import string of something that a plugin offers, or an empty string."""
+    owner = _host and _host.offering(target)
+    return f" ({owner.who})" if owner else ""
 
 
 def _report(status: PluginStatus) -> None:
     """One line for a broken plugin; in strict mode an error."""
-    who = f"plugin '{status.name}' of {' '.join(status[1:3]).strip()}"
     if os.environ.get("LR_STRICT_PLUGINS") == "1":
-        raise PluginError(f"{who}: {status.error}", plugin=status.name, distribution=status.distribution)
-    print(f"lr: {who} is left out: {status.error}", file=sys.stderr)
+        raise PluginError(f"{status.who}: {status.error}", plugin=status.name, distribution=status.distribution)
+    fix = f"update {status.distribution}, or `lr plugins disable {status.name}`"
+    print(f"lr: {status.who} is left out: {status.error}; {fix}", file=sys.stderr)
 
 
-def _line(failure: BaseException) -> str:
-    kind = "" if isinstance(failure, PluginError) else f"{type(failure).__name__}: "
-    return " ".join(f"{kind}{failure}".split())
+def in_one_line(failure: BaseException) -> str:
+    """An exception as one printable line, whatever its author made of it."""
+    kind = "" if isinstance(failure, PluginError | Overrun) else f"{type(failure).__name__}: "
+    try:
+        text = " ".join(f"{kind}{failure}".split())
+    except Exception as worse:
+        text = f"{kind}its message cannot be shown ({type(worse).__name__})"
+    return printable(text[:_LONGEST])
+
+
+def _heavy(known: int, module: str) -> Iterator[str]:
+    """A remark when a plugin module imported more than a manifest needs; `known` modules were there before."""
+    new = dict.fromkeys(name.partition(".")[0] for name in islice(list(sys.modules), known, None))
+    own = {module.partition(".")[0], "lerobot_core"}
+    foreign = [name for name in new if name not in own and name not in sys.stdlib_module_names]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
+        yield f"imports {foreign[0]}{more} when it is only listed; import that where it is used"
+
+
+def _check_reserved(status: PluginStatus, hook: str, offered: list[Any]) -> None:
+    """Core's own commands are nobody else's: with them a user finds out what is wrong."""
+    if hook != "lr_commands" or canonical(status.distribution) == preferences.CORE:
+        return
+    own = {command.name.split(" ")[0] for command in plugin.lr_commands()}
+    for command in offered:
+        if command.name.split(" ")[0] in own:
+            raise PluginError(f"command '{command.name}' is lerobot-core's own; choose another name")
 
 
 def _hooks(module: Any) -> tuple[str, ...]:
@@ -244,17 +283,11 @@ def _hooks(module: Any) -> tuple[str, ...]:
             raise PluginError(f"unknown hook '{name}'{did_you_mean(name, known)}")
         if name in known and not marked:
             raise PluginError(f"'{name}' is not marked with @hookimpl")
+        if marked and inspect.iscoroutinefunction(value):
+            raise PluginError(f"'{name}' is async; a hook is a plain function")
         if marked:
             found.append(name)
     return tuple(found)
-
-
-def _item(hook: str, item: Any) -> Any:
-    """One thing a registration hook returned, as what that hook must return."""
-    kind = _RETURNS.get(hook, Component)
-    if not isinstance(item, str if kind is str else tuple):
-        raise TypeError(f"expected {kind.__name__}s, got {item!r}")
-    return item if kind is str else kind(*item)
 
 
 def _import_file(path: Path) -> ModuleType:

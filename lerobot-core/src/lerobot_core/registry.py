@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -11,23 +10,27 @@ import attrs
 
 from lerobot_core import plugins, roles
 from lerobot_core.components import Component
-from lerobot_core.errors import PluginError, did_you_mean
+from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
+from lerobot_core.hookspecs import NOUNS
+from lerobot_core.plugins import resolve as resolve
 
 R = TypeVar("R")
 
-#: role → (hook that lists its components, what users call it)
-ROLES: dict[type, tuple[str, str]] = {
-    roles.Robot: ("lr_robots", "robot"),
-    roles.Teleoperator: ("lr_teleoperators", "teleoperator"),
-    roles.MotorBus: ("lr_motor_buses", "motor bus"),
-    roles.Camera: ("lr_cameras", "camera"),
-    roles.Policy: ("lr_policies", "policy"),
-    roles.ProcessorStep: ("lr_processor_steps", "processor step"),
-    roles.DatasetBackend: ("lr_dataset_backends", "dataset backend"),
-    roles.Aggregator: ("lr_aggregators", "aggregator"),
-    roles.Env: ("lr_envs", "environment"),
-    roles.Tracker: ("lr_trackers", "tracker"),
+_HOOKS: dict[type, str] = {
+    roles.Robot: "lr_robots",
+    roles.Teleoperator: "lr_teleoperators",
+    roles.MotorBus: "lr_motor_buses",
+    roles.Camera: "lr_cameras",
+    roles.Policy: "lr_policies",
+    roles.ProcessorStep: "lr_processor_steps",
+    roles.DatasetBackend: "lr_dataset_backends",
+    roles.Aggregator: "lr_aggregators",
+    roles.Env: "lr_envs",
+    roles.Tracker: "lr_trackers",
 }
+
+#: role → (hook that lists its components, what users call it)
+ROLES = {role: (hook, NOUNS[hook]) for role, hook in _HOOKS.items()}
 
 #: what to install when no plugin offers a role at all
 USUAL_PROVIDER = {
@@ -72,7 +75,8 @@ class Registry:
         if found:
             offers = " and ".join(f"'{listed.distribution}'" for listed in found)
             raise PluginError(
-                f"{self.noun} '{name}' is offered by {offers}", hint="uninstall one, or name it in LR_BLOCK_PLUGINS"
+                f"{self.noun} '{name}' is offered by {offers}",
+                hint=f"uninstall one, or `lr plugins disable {found[-1].plugin}`",
             )
         raise PluginError(self._unknown(name), hint=self._advice())
 
@@ -95,21 +99,15 @@ def registry(role: type) -> Registry:
     return Registry(role)
 
 
-def resolve(target: str) -> Any:
-    """Import the object behind "module:attribute".
+def config_class(component: Component) -> type[Any]:
+    """The class of a component's options.
 
     Raises:
-        PluginError: the text is no such target, or the module or the attribute does not exist.
+        PluginError: it cannot be imported, or is no attrs class.
     """
-    module, _, attribute = target.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as failure:
-        raise PluginError(
-            f"'{target}' cannot be imported: {failure}", hint="is everything it needs installed?"
-        ) from failure
+    found: type[Any] = resolve(component.config)
+    if not attrs.has(found):
+        raise plugins.unusable(component.config, f"is no attrs class, so '{component.name}' has no options")
     return found
 
 
@@ -117,7 +115,11 @@ def missing(component: Component) -> tuple[str, str] | None:
     """(library, what to install for it) for the first one a component needs that is not there."""
     for need in component.needs:
         module, _, install = need.partition("=")
-        if importlib.util.find_spec(module) is None:
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, ValueError):  # a package above it is missing
+            found = None
+        if found is None:
             return module, install or module
     return None
 
@@ -149,12 +151,22 @@ class Choice(Generic[R]):
         """
         if lacking := missing(self.component):
             library, install = lacking
+            whose = plugins.offered_by(self.component.build)
             raise PluginError(
-                f"'{self.type}' needs the library '{library}', which is not installed", hint=f'pip install "{install}"'
+                f"'{self.type}' needs the library '{library}', which is not installed{whose}",
+                hint=f'pip install "{install}"',
             )
         target = resolve(self.component.build)
-        if self.path is not None:
-            built: R = target.from_pretrained(self.path, config=self.config, **context)
-        else:
-            built = target(self.config, **context)
+        if not callable(target):
+            raise plugins.unusable(self.component.build, f"cannot be called, so '{self.type}' cannot be built")
+        try:
+            if self.path is None:
+                built: R = target(self.config, **context)
+            else:
+                built = target.from_pretrained(self.path, config=self.config, **context)
+        except LeRobotError:
+            raise
+        except Exception as failure:  # a bug of whoever wrote it: the traceback stays and says whose it is
+            failure.add_note(f"while '{self.type}' was built{plugins.offered_by(self.component.build)}")
+            raise
         return built

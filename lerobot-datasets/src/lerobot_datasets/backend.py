@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
 from lerobot_datasets import hub
 from lerobot_datasets.config import LeRobotBackendConfig
@@ -55,7 +56,11 @@ class LeRobotBackend:
         folder = layout.local_root(self.config.repo_id, self.config.root)
         if resume:
             writer = Writer.resume(folder, encoder=self.config.encoding)
-            writer.require(features, fps, robot_type)
+            try:
+                writer.require(features, fps, robot_type)
+            except DataError:
+                writer.finalize()
+                raise
             return writer
         return Writer.create(
             folder,

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from lerobot_core import roles
@@ -18,7 +19,7 @@ from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
 from lerobot_core.testing import CameraSuite, MotorBusSuite, RobotSuite, TeleoperatorSuite
 from lerobot_motors import emulators, so_arm
-from lerobot_motors.cameras.pattern import draw
+from lerobot_motors.cameras.pattern import decode, draw
 
 #: an emulated arm that nobody else on this machine is using
 NAME = f"conformance-{os.getpid()}"
@@ -31,6 +32,12 @@ def powered() -> Iterator[None]:
     port = emulators.open_port(PORT)
     yield
     port.close()
+
+
+def drawn(picture: np.ndarray) -> np.ndarray:
+    """What the pattern with this picture's number looks like, (H, W, 3) int."""
+    height, width, _ = picture.shape
+    return draw(decode(picture), width, height).astype(int)
 
 
 class SoFollowerSuite(RobotSuite):
@@ -59,6 +66,12 @@ class SoFollowerSuite(RobotSuite):
         return [robot.bus, *robot.cameras.values()]
 
 
+class SoLeaderSuite(TeleoperatorSuite):
+    """An SO arm on the emulator, which its own motion stands in for a hand."""
+
+    moves = True
+
+
 class ScriptedLeaderSuite(TeleoperatorSuite):
     """The demo's leader, beside an emulated arm it can see."""
 
@@ -68,8 +81,23 @@ class ScriptedLeaderSuite(TeleoperatorSuite):
             yield choose(roles.Teleoperator, "scripted_leader", name=NAME).build()
 
 
+class PatternSuite(CameraSuite):
+    """Red grows along the columns, green down the rows, but for the moving bar."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        return bool(abs(picture - drawn(picture)).max() == 0)
+
+
 class OpencvSuite(CameraSuite):
     """A film of two seconds instead of a camera."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        """The film's pictures, which OpenCV took for BGR, up to what their coding loses."""
+        return bool(abs(picture[..., ::-1] - drawn(picture)).mean() < 12)
 
     @pytest.fixture
     def camera(self, tmp_path: Path) -> Any:
@@ -132,6 +160,7 @@ class FeetechSuite(MotorBusSuite):
         "Homing_Offset": (-2047, 2047, 1),
         "Max_Torque_Limit": (500, 1000),
     }
+    too_large: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (1 << 16,), "Max_Torque_Limit": (1 << 16, -1)}
     torque_register = "Torque_Enable"
     faults = ("a flipped bit", "half a reply", "noise in front", "an echo")
     packets = (

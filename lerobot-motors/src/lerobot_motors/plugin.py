@@ -21,7 +21,7 @@ def lr_robots() -> list[Component]:
 def lr_teleoperators() -> list[Component]:
     folder = "lerobot_motors.teleoperators"
     config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
-    example = {"port": "emulated://so101-leader?motion=sine"}
+    known = {"example": {"port": "emulated://so101-leader?motion=sine"}, "suite": f"{_SUITES}:SoLeaderSuite"}
     return [
         Component(
             "scripted_leader",
@@ -31,8 +31,8 @@ def lr_teleoperators() -> list[Component]:
             example={"name": "so101"},
             suite=f"{_SUITES}:ScriptedLeaderSuite",
         ),
-        Component("so101_leader", config, build, "SO-101 arm, held by a person", example=example),
-        Component("so100_leader", config, build, "SO-100 arm, held by a person", example=example),
+        Component("so101_leader", config, build, "SO-101 arm, held by a person", **known),
+        Component("so100_leader", config, build, "SO-100 arm, held by a person", **known),
     ]
 
 
@@ -69,6 +69,7 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.pattern:PatternCamera",
             "Pictures that show their own number; no hardware",
             example={"fps": 60.0, "width": 64, "height": 48},
+            suite=f"{_SUITES}:PatternSuite",
         ),
         Component(
             "emulated",

@@ -200,6 +200,8 @@ class Policy(nn.Module):
             FeatureError: an observation lacks what the policy needs, or it has another shape.
         """
         rows = [self._row(session, item) for session, item in zip(sessions, observations, strict=True)]
+        if not rows:
+            return []
         batch = {key: self._stacked([row[key] for row in rows]) for key in rows[0]}
         batch = self.preprocessor(batch)
         predicted = self.predict_action_chunk(batch, generators=[session.generator for session in sessions])

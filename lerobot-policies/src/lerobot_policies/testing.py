@@ -21,6 +21,9 @@ from lerobot_core.features import ACTION, ENV_STATE, IMAGES, STATE, PolicyFeatur
 from lerobot_core.testing import PolicySuite
 from lerobot_policies.policy import Policy
 
+#: size of the batch
+ROWS = 3
+
 
 class TrainedPolicySuite(PolicySuite):
     """Builds the policy for some features, with statistics and weights of its own, and a batch for it.
@@ -28,7 +31,6 @@ class TrainedPolicySuite(PolicySuite):
     Attributes:
         inputs: features the policy is tried with.
         outputs: its action.
-        rows: size of the batch.
     """
 
     inputs: ClassVar[Mapping[str, PolicyFeature]] = {
@@ -37,7 +39,6 @@ class TrainedPolicySuite(PolicySuite):
         f"{IMAGES}front": PolicyFeature(type="VISUAL", shape=(3, 32, 40)),
     }
     outputs: ClassVar[Mapping[str, PolicyFeature]] = {ACTION: PolicyFeature(type="ACTION", shape=(5,))}
-    rows: ClassVar[int] = 3
 
     def part(self) -> Policy:
         """A new policy on the CPU, the same one each time."""
@@ -61,9 +62,9 @@ class TrainedPolicySuite(PolicySuite):
         raw: dict[str, Any] = {}
         for key, feature in {**self.inputs, **self.outputs}.items():
             steps = () if windows[key] is None else (len(windows[key]),)
-            raw[key] = torch.rand(self.rows, *steps, *feature.shape, generator=generator)
+            raw[key] = torch.rand(ROWS, *steps, *feature.shape, generator=generator)
             if steps:
-                raw[f"{key}_is_pad"] = torch.zeros(self.rows, *steps, dtype=torch.bool)
+                raw[f"{key}_is_pad"] = torch.zeros(ROWS, *steps, dtype=torch.bool)
         if f"{ACTION}_is_pad" in raw:
             raw[f"{ACTION}_is_pad"][0, -2:] = True
         return policy.preprocessor(raw)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import attrs
 import numpy as np
 
-from lerobot_core.errors import CheckpointError
+from lerobot_core.errors import CheckpointError, FeatureError
 from lerobot_core.features import ACTION, IMAGES, STATE, PolicyFeature
 from lerobot_core.roles import ActionChunk, Observation
 
@@ -54,13 +54,29 @@ class Hold:
     def infer(
         self, sessions: Sequence[HoldSession], observations: Sequence[Observation], executed_steps: Sequence[int]
     ) -> list[ActionChunk]:
-        """One chunk (T, A) per session: the state, plus `drift` per step."""
+        """One chunk (T, A) per session: the state, plus `drift` per step.
+
+        Raises:
+            FeatureError: an observation lacks something, or has another shape.
+        """
         time.sleep(self.config.delay_s)
         drift = self.config.drift * np.arange(1, self.config.chunk_size + 1, dtype=np.float32)[:, None]  # (T, 1)
         return [
-            ActionChunk(actions=np.asarray(observation[STATE], dtype=np.float32) + drift, step=step, observed=step)
-            for observation, step in zip(observations, executed_steps, strict=True)
+            ActionChunk(actions=self._state(observation) + drift, step=step, observed=step)
+            for _, observation, step in zip(sessions, observations, executed_steps, strict=True)
         ]
+
+    def _state(self, observation: Observation) -> np.ndarray:
+        """The joints (A,) of an observation that has everything asked for."""
+        for key, feature in self.input_features.items():
+            shape = feature.shape if feature.type == "STATE" else (*feature.shape[1:], feature.shape[0])
+            found = np.shape(observation[key]) if key in observation else None
+            if found != shape:
+                raise FeatureError(
+                    f"'hold' needs '{key}' of {list(shape)}, found {'nothing' if found is None else list(found)}",
+                    hint="--policy.joints and --policy.cameras say what it needs",
+                )
+        return np.asarray(observation[STATE], dtype=np.float32)
 
     def forward(self, batch: Mapping[str, Any]) -> NoReturn:
         raise CheckpointError("'hold' has nothing to train", hint="pick another --policy.type")

@@ -12,7 +12,7 @@ import click
 
 from lerobot_core import config
 from lerobot_core.errors import LeRobotError
-from lerobot_core.registry import Choice, registry, resolve
+from lerobot_core.registry import Choice, config_class, registry
 
 Row = tuple[str, str]
 
@@ -125,7 +125,7 @@ def _choice_rows(kind: Any, data: Any, prefix: str, sentence: str) -> Iterator[R
     yield f"--{prefix}type NAME", f"{sentence} One of: {names}." + (f" [picked {name}]" if name else "")
     if name:
         try:
-            picked = resolve(known.get(str(name)).component.config)
+            picked = config_class(known.get(str(name)).component)
         except LeRobotError as failure:
             yield "", str(failure)
             return

@@ -1,24 +1,31 @@
-"""`lr plugins` and `lr config explain`."""
+"""`lr plugins`: what is installed, in which state, and which of it the user wants. Imports nothing that a plugin offers."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import click
 
-from lerobot_core import config, plugins
-from lerobot_core.cli.commands import ConfigCommand
-from lerobot_core.cli.program import lr
-from lerobot_core.errors import ConfigError
-from lerobot_core.registry import ROLES
+from lerobot_core import plugins, preferences
+from lerobot_core.cli.program import LazyGroup
+from lerobot_core.errors import PluginError, did_you_mean
+from lerobot_core.hookspecs import NOUNS
+from lerobot_core.installed import canonical
 
 
-def plugin_rows() -> list[dict[str, object]]:
+def plugin_rows() -> list[dict[str, Any]]:
     """One row per plugin: name, distribution, version, load time, state and what it offers by role."""
-    offers: dict[str, list[str]] = {}
-    for hook, noun in ROLES.values():
-        for status, item in plugins.host().call(hook):
-            offers.setdefault(status.name, []).append(f"{noun} {item[0]}")
+    host = plugins.host()
+    components: dict[str, list[str]] = {}
+    for hook, noun in NOUNS.items():
+        for status, item in host.call(hook):
+            components.setdefault(status.registered, []).append(f"{noun} {item.name}")
+    commands: dict[str, list[str]] = {}
+    for status, command in host.call("lr_commands"):
+        commands.setdefault(status.registered, []).append(command.name)
+    list(host.call("lr_info"))  # a broken probe list is a state too
     return [
         {
             "name": status.name,
@@ -26,33 +33,90 @@ def plugin_rows() -> list[dict[str, object]]:
             "version": status.version,
             "ms": round(status.ms, 1),
             "state": status.error or "ok",
-            "components": offers.get(status.name, []),
+            "notes": list(status.notes),
+            "components": [] if status.error else components.get(status.registered, []),
+            "commands": [] if status.error else commands.get(status.registered, []),
         }
-        for status in plugins.host().statuses
+        for status in host.statuses
     ]
 
 
-@click.command()
+@click.group(cls=LazyGroup, prefix="plugins ", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def list_plugins(as_json: bool) -> None:
-    """List plugins: what they offer and their state."""
-    found = plugin_rows()
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-        return
-    for row in found:
-        click.echo(f"{row['name']}  {row['distribution']} {row['version']}  {row['ms']} ms  {row['state']}")
-        for component in row["components"]:  # type: ignore[attr-defined]
-            click.echo(f"    {component}")
-
-
-@click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
-@click.argument("command")
+@click.option("--check", metavar="NAME", help="Run the conformance kit on a component or on what a plugin offers.")
+@click.option("--badge", type=click.Path(path_type=Path), help="With --check: write a badge as JSON to this file.")
 @click.pass_context
-def explain(ctx: click.Context, command: str) -> None:
-    """Show where each option of a command comes from: lr config explain train --policy.type=act …"""
-    found = lr.get_command(ctx, command)
-    if not isinstance(found, ConfigCommand):
-        raise ConfigError(f"'{command}' is not a command with a configuration", hint="try lr config explain train …")
-    for path, value, origin in config.explain(found.load(list(ctx.args))):
-        click.echo(f"{path} = {json.dumps(value)}  ({origin})")
+def list_plugins(ctx: click.Context, as_json: bool, check: str | None, badge: Path | None) -> None:
+    """List plugins: what they offer, how long they took to load, and their state."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if check is not None:
+        holds = plugins.resolve("lerobot_core.cli.check:check_plugin")(check, as_json, badge)
+        ctx.exit(0 if holds else 1)
+    elif as_json:
+        import json  # a tenth of the start of this command
+
+        click.echo(json.dumps(plugin_rows(), indent=2))
+    else:
+        _print_table(plugin_rows())
+
+
+def _print_table(found: list[dict[str, Any]]) -> None:
+    titles = {"name": "NAME", "distribution": "DISTRIBUTION", "version": "VERSION", "ms": "MS"}
+    widths = {key: max(len(str(row[key])) for row in [titles, *found]) for key in titles}
+    for row in [{**titles, "state": "STATE"}, *found]:
+        cells = [str(row[key]).ljust(width) for key, width in widths.items() if key != "ms"]
+        click.echo("  ".join([*cells, str(row["ms"]).rjust(widths["ms"]), row["state"]]))
+        for noun, names in _by_noun(row.get("components", ())).items():
+            click.echo(f"    {noun:16} {', '.join(names)}")
+        if row.get("commands"):
+            click.echo(f"    {'command':16} {', '.join(row['commands'])}")
+        for note in row.get("notes", ()):
+            click.echo(f"    {'note':16} {note}")
+    if any(row["notes"] or row["state"] != "ok" for row in found):
+        click.echo("`lr plugins disable NAME` leaves a plugin out.")
+
+
+def _by_noun(components: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for component in components:
+        noun, _, name = component.rpartition(" ")
+        found.setdefault(noun, []).append(name)
+    return found
+
+
+@click.command()
+@click.argument("name")
+def enable(name: str) -> None:
+    """Load a plugin again. LR_STRICT_PLUGINS=1 refuses those that were not enabled, once one is."""
+    _put(name, "enabled")
+
+
+@click.command()
+@click.argument("name")
+def disable(name: str) -> None:
+    """Leave a plugin, or all of a distribution, out from now on: it is not imported any more.
+
+    One that ends lr itself is first left out of this call: LR_BLOCK_PLUGINS=NAME lr plugins disable NAME
+    """
+    _put(name, "disabled")
+
+
+def _put(name: str, state: str) -> None:
+    """Write the user's choice down.
+
+    Raises:
+        PluginError: no plugin or distribution has that name, or it is core.
+    """
+    statuses = plugins.host().statuses
+    known = {word for status in statuses for word in (status.name, status.distribution)}
+    meant = [status for status in statuses if canonical(name) in map(canonical, status[:2])]
+    if not meant:
+        raise PluginError(
+            f"no plugin or distribution is called '{name}'{did_you_mean(name, known)}", hint="`lr plugins` lists them"
+        )
+    if state == "disabled" and all(canonical(status.distribution) == preferences.CORE for status in meant):
+        raise PluginError(f"'{name}' is part of lr itself and cannot be disabled", hint="`lr plugins` lists the others")
+    preferences.put(name, state)
+    for status in meant:
+        click.echo(f"{status.who} is {state} ({preferences.path()})")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from lerobot_core import __version__, plugins
+from lerobot_core import __version__, containment, plugins
 from lerobot_core.components import Command
 from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
 
@@ -41,17 +42,19 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         offers = self._commands().get(name, [])
-        if len(offers) > 1:
-            names = " and ".join(f"'{distribution}'" for _, distribution in offers)
+        inner = [
+            offer for known in self._commands() if known.startswith(f"{name} ") for offer in self._commands()[known]
+        ]
+        distributions = dict.fromkeys(distribution for _, distribution in [*offers, *inner])
+        if len(offers) > 1 or (offers and len(distributions) > 1):
+            names = " and ".join(f"'{distribution}'" for distribution in distributions)
             raise PluginError(
-                f"command '{name}' is offered by {names}", hint="uninstall one, or name it in LR_BLOCK_PLUGINS"
+                f"command '{name}' is offered by {names}",
+                hint=f"uninstall one, or `lr plugins disable {list(distributions)[-1]}`",
             )
         if offers:
-            from lerobot_core.registry import resolve  # pulls attrs and numpy: only when a command is run
-
-            found: click.Command = resolve(offers[0][0].target)
-            return found
-        if any(known.startswith(f"{name} ") for known in self._commands()):
+            return _command(offers[0][0].target)
+        if inner:
             return LazyGroup(name=name, prefix=f"{self._prefix}{name} ", help=self._summary(name))
         return None
 
@@ -76,6 +79,13 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, self._summary(name)) for name in self.list_commands(ctx)])
 
 
+def _command(target: str) -> click.Command:
+    found = plugins.resolve(target)
+    if not isinstance(found, click.Command):
+        raise plugins.unusable(target, f"is no click command, got {type(found).__name__}")
+    return found
+
+
 def _unknown_hint(text: str) -> str:
     broken = ", ".join(f"'{status.name}' ({status.error})" for status in plugins.host().broken)
     return f"{text}; it may be in a plugin that is left out: {broken}" if broken else text
@@ -92,17 +102,28 @@ def lr() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run `lr` and leave with its exit status: 0, 1 for a user's error, 2 for a wrong configuration, 130 for Ctrl-C."""
+    if not faulthandler.is_enabled():
+        faulthandler.enable(file=2)  # a plugin that ends the process natively is named by its file
     try:
         args = _load_plugin_files(list(sys.argv[1:] if argv is None else argv))
         status = lr.main(args, prog_name="lr", standalone_mode=False)
     except (LeRobotError, click.ClickException) as error:
         if os.environ.get("LR_DEBUG") == "1":
             raise
-        sys.exit(_show(error))
+        _leave(_show(error))
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
-        sys.exit(130)
-    sys.exit(status if isinstance(status, int) else 0)
+        _leave(130)
+    _leave(status if isinstance(status, int) else 0)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process, also where a thread that a plugin started while it was loaded would keep it alive."""
+    if any(thread.is_alive() for thread in containment.strays):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def _load_plugin_files(args: list[str]) -> list[str]:

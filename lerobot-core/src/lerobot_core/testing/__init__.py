@@ -12,18 +12,36 @@ Needs the extra `lerobot-core[testing]`. Pin the version you test against: a new
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:  # what a type checker sees; at run time the names below are imported on use
+    from lerobot_core.testing.aggregators import AggregatorSuite as AggregatorSuite
+    from lerobot_core.testing.buses import MotorBusSuite as MotorBusSuite
+    from lerobot_core.testing.cameras import CameraSuite as CameraSuite
+    from lerobot_core.testing.commands import CommandSuite as CommandSuite
+    from lerobot_core.testing.datasets import DatasetBackendSuite as DatasetBackendSuite
+    from lerobot_core.testing.envs import EnvSuite as EnvSuite
+    from lerobot_core.testing.policies import PolicySuite as PolicySuite
+    from lerobot_core.testing.robots import RobotSuite as RobotSuite
+    from lerobot_core.testing.steps import ProcessorStepSuite as ProcessorStepSuite
+    from lerobot_core.testing.teleoperators import TeleoperatorSuite as TeleoperatorSuite
+    from lerobot_core.testing.trackers import TrackerSuite as TrackerSuite
+
+#: suite → module, and the modules its checks come from
 _HOMES = {
-    "RobotSuite": "robots",
-    "TeleoperatorSuite": "robots",
-    "CameraSuite": "cameras",
-    "MotorBusSuite": "buses",
-    "DatasetBackendSuite": "datasets",
-    "PolicySuite": "policies",
-    "AggregatorSuite": "aggregators",
-    "ProcessorStepSuite": "steps",
+    "RobotSuite": ("robots", "devices"),
+    "TeleoperatorSuite": ("teleoperators", "devices"),
+    "CameraSuite": ("cameras",),
+    "MotorBusSuite": ("buses",),
+    "DatasetBackendSuite": ("datasets", "recordings", "loading"),
+    "PolicySuite": ("policies", "learning"),
+    "AggregatorSuite": ("aggregators",),
+    "ProcessorStepSuite": ("steps",),
+    "EnvSuite": ("envs",),
+    "TrackerSuite": ("trackers",),
+    "CommandSuite": ("commands",),
 }
 
 #: role → its suite
@@ -36,7 +54,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         import pytest  # the fakes beside the suites are used without it
 
-        home = f"{__name__}.{_HOMES[name]}"
-        pytest.register_assert_rewrite(home)
-        return getattr(import_module(home), name)
+        homes = [f"{__name__}.{home}" for home in _HOMES[name]]
+        pytest.register_assert_rewrite(*[home for home in homes if home not in sys.modules])
+        return getattr(import_module(homes[0]), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -10,7 +13,7 @@ import pytest
 
 from lerobot_core.errors import DeviceError, LeRobotError, NotConnected
 from lerobot_core.roles import MotorBus
-from lerobot_core.testing.suite import Suite, needs
+from lerobot_core.testing.suite import Suite, median_seconds, needs, new_threads, open_files
 
 
 class MotorBusSuite(Suite):
@@ -18,8 +21,10 @@ class MotorBusSuite(Suite):
 
     Attributes:
         roundtrips: register → raw values that must come back, with the smallest and largest, negative ones included.
+        too_large: register → raw values that do not fit it and must be refused.
         shared: register every servo has, for reads of all.
         torque_register: register that is 1 while a servo is powered; empty when there is none.
+        fps: rate of the loop it must keep up with [Hz].
         silent_seconds: longest a read of a servo that does not answer may take [s].
         packets: what to do with the connected bus → exactly the bytes it sends for that, from the datasheet.
         faults: names of faults that `spoil` can bring about.
@@ -27,8 +32,10 @@ class MotorBusSuite(Suite):
 
     role: ClassVar[type] = MotorBus
     roundtrips: ClassVar[Mapping[str, Sequence[int]]] = {}
+    too_large: ClassVar[Mapping[str, Sequence[int]]] = {}
     shared: ClassVar[str] = "Present_Position"
     torque_register: ClassVar[str] = ""
+    fps: ClassVar[float] = 30.0
     silent_seconds: ClassVar[float] = 1.0
     packets: ClassVar[Sequence[tuple[Callable[[Any], Any], bytes]]] = ()
     faults: ClassVar[Sequence[str]] = ()
@@ -103,6 +110,73 @@ class MotorBusSuite(Suite):
         some = names[-2:]
         assert list(connected.sync_read(register, some, normalize=False)) == some
 
+    def test_names_and_ids_are_one(self, connected: Any) -> None:
+        """Set-up knows ids, robots know names. Fix: look a name up in `motors` before asking the wire."""
+        for name, motor in connected.motors.items():
+            assert connected.ping(name) == connected.ping(getattr(motor, "id", motor))
+
+    def test_raw_values_are_whole_numbers(self, connected: Any) -> None:
+        """Registers hold integers; a calibration of halves drifts. Fix: no scaling with normalize=False."""
+        for value in connected.sync_read(self.shared, normalize=False).values():
+            assert float(value).is_integer()
+
+    def test_sync_read_gives_every_servo_once_in_order(self, connected: Any) -> None:
+        """State vectors are made of it. Fix: one entry per motor, in the order of `motors`."""
+        assert list(connected.sync_read(self.shared, normalize=False)) == list(connected.motors)
+
+    @pytest.mark.parametrize("how", ["write", "sync_write"])
+    def test_a_write_changes_nothing_else(self, connected: Any, how: str) -> None:
+        """A wrong width writes into the next register; a broadcast moves every joint. Fix: width and id from the table."""
+        needs(self.roundtrips, "roundtrips")
+        first = next(iter(connected.motors))
+
+        def everything() -> dict[tuple[str, str], float]:
+            return {
+                (register, name): connected.read(register, name, normalize=False)
+                for register in self.roundtrips
+                for name in connected.motors
+            }
+
+        for register, values in self.roundtrips.items():  # nothing is zero, so that a zero written beside it shows
+            connected.sync_write(register, dict.fromkeys(connected.motors, max(values, key=abs)), normalize=False)
+        for register, values in self.roundtrips.items():
+            for value in values:
+                before = everything()
+                if how == "write":
+                    connected.write(register, first, value, normalize=False)
+                else:
+                    connected.sync_write(register, {first: value}, normalize=False)
+                assert everything() == before | {(register, first): value}, f"writing {register} of '{first}'"
+
+    @pytest.mark.parametrize("how", ["write", "sync_write"])
+    def test_what_does_not_fit_is_refused(self, connected: Any, how: str) -> None:
+        """70000 in two bytes is 4464: a swing to another place. Fix: compare with the register's width before sending."""
+        needs(self.too_large, "too_large")
+        self.check_refused(connected, how, self.too_large)
+
+    @pytest.mark.parametrize("how", ["write", "sync_write"])
+    def test_no_number_is_refused(self, connected: Any, how: str) -> None:
+        """A broken policy sends NaN. Fix: raise a LeRobotError before anything is written."""
+        needs(self.roundtrips, "roundtrips")
+        self.check_refused(connected, how, {next(iter(self.roundtrips)): (math.nan, math.inf)})
+
+    def check_refused(self, bus: Any, how: str, wrong: Mapping[str, Sequence[float]]) -> None:
+        """These values raise a LeRobotError, and not one servo is written."""
+        first, *others = bus.motors
+
+        def put(register: str, value: float, right: Mapping[str, float]) -> None:
+            if how == "write":
+                bus.write(register, first, value, normalize=False)
+            else:
+                bus.sync_write(register, {**right, first: value}, normalize=False)
+
+        for register, values in wrong.items():
+            before = bus.sync_read(register, normalize=False)
+            for value in values:
+                with pytest.raises(LeRobotError):
+                    put(register, value, {name: before[name] + 1 for name in others})
+                assert bus.sync_read(register, normalize=False) == before, f"{register} was written"
+
     @pytest.mark.parametrize("what", ["motor", "register"])
     def test_an_unknown_name_is_refused(self, connected: Any, what: str) -> None:
         """A misspelt name must not end in a KeyError from deep inside. Fix: a LeRobotError that lists the names."""
@@ -122,6 +196,16 @@ class MotorBusSuite(Suite):
         assert {name for name, on in connected.sync_read(self.torque_register, normalize=False).items() if not on} == {
             one
         }
+
+    def test_torque_goes_on_for_those_asked(self, connected: Any) -> None:
+        """A person's hand may be at the other joints. Fix: address exactly the motors asked for."""
+        needs(self.torque_register, "torque_register")
+        connected.disable_torque()
+        one = list(connected.motors)[-1]
+        connected.enable_torque([one])
+        on = {name for name, on in connected.sync_read(self.torque_register, normalize=False).items() if on}
+        connected.disable_torque()
+        assert on == {one}
 
     def test_disconnect_releases_the_servos(self, bus: Any) -> None:
         """A bus that is closed can no longer switch a hot motor off. Fix: torque off first, unless told otherwise."""
@@ -154,6 +238,39 @@ class MotorBusSuite(Suite):
         assert time.monotonic() - started < 2 * self.silent_seconds
         assert set(connected.sync_read(self.shared, others, normalize=False)) == set(others)
         connected.disconnect(disable_torque=False)
+
+    def test_connecting_misses_a_servo(self, bus: Any) -> None:
+        """An arm with a loose cable moves five of six joints. Fix: ping every motor in `connect`, and close on failure."""
+        bus.connect()
+        bus.disable_torque()  # servos take a new id only without it
+        missing = list(bus.motors)[-1]
+        silenced = self.silence(bus, missing)
+        bus.disconnect(disable_torque=False)
+        needs(silenced, "silence()")
+        with pytest.raises(DeviceError, match=missing):
+            bus.connect()
+        assert not bus.is_connected, "the port is still open"
+        bus.connect(handshake=False)
+        assert bus.is_connected
+        bus.disconnect(disable_torque=False)
+
+    def test_a_missing_servo_does_not_keep_the_others_powered(self, bus: Any) -> None:
+        """One dead servo must not leave five hot ones. Fix: try every motor, then close the port, then raise."""
+        needs(self.torque_register, "torque_register")
+        bus.connect()
+        bus.disable_torque()
+        missing, *others = bus.motors
+        silenced = self.silence(bus, missing)
+        if silenced:
+            bus.enable_torque(others)
+        with contextlib.suppress(DeviceError):
+            bus.disconnect()
+        assert not bus.is_connected, "the port is still open"
+        needs(silenced, "silence()")
+        bus.connect(handshake=False)
+        powered = [name for name, on in bus.sync_read(self.torque_register, others, normalize=False).items() if on]
+        bus.disconnect(disable_torque=False)
+        assert not powered, f"still powered: {', '.join(powered)}"
 
     def test_a_spoilt_reply_is_noticed_and_got_over(self, connected: Any) -> None:
         """Wires pick up noise. Fix: check the sum, drop what does not parse, and begin anew at the next header."""
@@ -188,3 +305,35 @@ class MotorBusSuite(Suite):
         bus.disconnect()
         bus.disconnect()
         assert not bus.is_connected
+
+    def test_it_connects_again(self, bus: Any) -> None:
+        """Sessions end and begin again in one process. Fix: open the port anew in `connect`."""
+        for _ in range(2):
+            bus.connect()
+            bus.sync_read(self.shared, normalize=False)
+            bus.disconnect()
+            with pytest.raises(NotConnected):
+                bus.sync_read(self.shared, normalize=False)
+
+    def test_a_second_connect_leaves_it_usable(self, connected: Any) -> None:
+        """Two callers may both connect; opening a port twice breaks the first. Fix: refuse, or do nothing."""
+        try:
+            connected.connect()
+        except LeRobotError:
+            assert connected.is_connected
+        connected.sync_read(self.shared, normalize=False)
+
+    def test_reading_all_keeps_up_with_the_loop(self, connected: Any) -> None:
+        """A read per servo halves the rate of an arm. Fix: one sync packet, and deadlines of a wire's length."""
+        seconds = median_seconds(lambda: connected.sync_read(self.shared, normalize=False))
+        assert seconds < 0.5 / self.fps, f"reading all takes {seconds * 1e3:.0f} ms"
+
+    def test_nothing_outlives_disconnect(self, bus: Any) -> None:
+        """A port that stays open, or a thread that polls it, blocks the next program. Fix: close and join."""
+        before, counts = set(threading.enumerate()), []
+        for _ in range(3):
+            bus.connect()
+            bus.disconnect()
+            counts.append(open_files())
+        assert not new_threads(before, 0.5)
+        assert counts[0] is None or counts[2] <= counts[0], "files are left open"

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from lerobot_core.errors import DeviceTimeout, NotConnected
+from lerobot_core.errors import DeviceTimeout, LeRobotError, NotConnected
 from lerobot_core.roles import Camera
-from lerobot_core.testing.suite import Suite, needs, new_threads
+from lerobot_core.testing.suite import Suite, needs, new_threads, open_files
 
 
 class CameraSuite(Suite):
@@ -22,6 +22,7 @@ class CameraSuite(Suite):
         channels: size of its last axis.
         steady: `read` gives pictures at `fps`, within a factor of two.
         on_demand: a picture is made when it is asked for, so that there is always a new one.
+        changes: no picture equals the one before, as with a sensor's noise or a moving pattern.
     """
 
     role: ClassVar[type] = Camera
@@ -29,6 +30,7 @@ class CameraSuite(Suite):
     channels: ClassVar[int] = 3
     steady: ClassVar[bool] = True
     on_demand: ClassVar[bool] = False
+    changes: ClassVar[bool] = False
 
     @pytest.fixture
     def camera(self) -> Any:
@@ -40,6 +42,10 @@ class CameraSuite(Suite):
         camera.connect()
         yield camera
         camera.disconnect()
+
+    def looks_right(self, picture: np.ndarray) -> bool | None:
+        """Whether a known scene has its colours (RGB), its rows (top first) and its columns; None: the scene is not known."""
+        return None
 
     def test_it_has_the_role(self, camera: Any) -> None:
         """Robots use every method of the role. Fix: add the one that isinstance(camera, Camera) misses."""
@@ -64,11 +70,66 @@ class CameraSuite(Suite):
         assert str(picture.dtype) == self.dtype
         assert connected.fps > 0
 
+    def test_its_size_is_known_before_connecting(self, camera: Any) -> None:
+        """A robot's features are made before anything is opened. Fix: take the size from the config, or leave it None."""
+        before = camera.width, camera.height, camera.fps
+        camera.connect()
+        after = camera.width, camera.height, camera.fps
+        camera.disconnect()
+        assert all(now > 0 for now in after)
+        assert all(said in (None, 0, now) for said, now in zip(before, after, strict=True)), f"{before} became {after}"
+
+    @pytest.mark.parametrize("method", ["read", "async_read"])
+    def test_colours_and_axes_are_in_order(self, connected: Any, method: str) -> None:
+        """Blue for red or a mirrored picture trains well and fails on another camera. Fix: RGB, top row first."""
+        right = self.looks_right(getattr(connected, method)())
+        needs(right is not None, "looks_right()")
+        assert right, "not the known scene: BGR, mirrored, turned or transposed"
+
+    def test_pictures_can_be_worked_on(self, connected: Any) -> None:
+        """Encoders and torch want plain memory. Fix: copy a flipped, BGR-to-RGB or borrowed view before returning it."""
+        for picture in (connected.read(), connected.async_read(1000.0)):
+            assert picture.flags.c_contiguous, "a view with strides; numpy.ascontiguousarray copies it"
+            assert picture.flags.writeable, "a read-only view of somebody's buffer"
+
+    @pytest.mark.parametrize("method", ["read", "async_read"])
+    def test_a_new_stamp_is_a_new_picture(self, connected: Any, method: str) -> None:
+        """A frozen picture with a fresh stamp is a robot that goes blind. Fix: stamp pictures where they arrive."""
+        needs(self.changes, "changes")
+        first = getattr(connected, method)()
+        assert any(not np.array_equal(getattr(connected, method)(), first) for _ in range(3)), (
+            "the picture stands still"
+        )
+
+    def test_async_read_gives_the_newest(self, connected: Any) -> None:
+        """A queue of old pictures makes a policy act on the past. Fix: keep the last picture only."""
+        needs(self.steady and not self.on_demand, "steady, and pictures that do not come on demand")
+        connected.async_read(1000.0)
+        time.sleep(4 / connected.fps)
+        connected.async_read(1000.0)
+        age = (time.monotonic_ns() - connected.stamp) / 1e9
+        assert age < 2.5 / connected.fps, (
+            f"the picture is {age * 1e3:.0f} ms old, a new one comes every {1e3 / connected.fps:.0f}"
+        )
+
+    def test_the_first_picture_is_not_an_old_one(self, camera: Any) -> None:
+        """The end of the last episode would begin the next. Fix: forget buffered pictures in `disconnect`."""
+        camera.connect()
+        camera.read()
+        camera.disconnect()
+        time.sleep(0.05)
+        began = time.monotonic_ns()
+        camera.connect()
+        camera.async_read(1000.0)
+        stamp = camera.stamp
+        camera.disconnect()
+        assert stamp >= began, f"taken {(began - stamp) / 1e6:.0f} ms before it was connected"
+
     @pytest.mark.parametrize("method", ["read", "async_read"])
     def test_no_picture_is_given_twice(self, connected: Any, method: str) -> None:
         """The same picture in two frames is a robot that stood still. Fix: wait for one newer than the last returned."""
         stamps = []
-        for _ in range(4):
+        for _ in range(3):
             getattr(connected, method)(*([1000.0] if method == "async_read" else []))
             stamps.append(connected.stamp)
         assert stamps == sorted(set(stamps)), "stamps of successive pictures do not increase"
@@ -121,6 +182,34 @@ class CameraSuite(Suite):
         camera.disconnect()
         assert not camera.is_connected
 
+    def test_a_second_connect_leaves_it_usable(self, connected: Any) -> None:
+        """Two callers may both connect; opening a device twice breaks the first. Fix: refuse, or do nothing."""
+        try:
+            connected.connect()
+        except LeRobotError:
+            assert connected.is_connected
+        connected.read()
+
+    def test_disconnect_ends_a_waiting_read(self, camera: Any) -> None:
+        """Ctrl-C must not hang in a camera. Fix: wake readers in `disconnect` and let them raise NotConnected."""
+        ended: list[BaseException] = []
+
+        def read() -> None:
+            try:
+                while True:
+                    camera.read()
+            except Exception as error:  # looked at below, in the thread of the check
+                ended.append(error)
+
+        camera.connect()
+        thread = threading.Thread(target=read, daemon=True)
+        thread.start()
+        time.sleep(2.5 / camera.fps)
+        camera.disconnect()
+        thread.join(1.0)
+        assert not thread.is_alive(), "a read still waits"
+        assert isinstance(ended[0], LeRobotError), repr(ended[0])
+
     def test_it_connects_again(self, camera: Any) -> None:
         """Sessions end and begin again in one process. Fix: open everything anew in `connect`."""
         for _ in range(2):
@@ -134,4 +223,15 @@ class CameraSuite(Suite):
         camera.connect()
         camera.async_read(1000.0)
         camera.disconnect()
-        assert not new_threads(before)
+        assert not new_threads(before, 0.5)
+
+    def test_no_file_outlives_disconnect(self, camera: Any) -> None:
+        """A device that stays open is busy for the next program. Fix: close every handle in `disconnect`."""
+        counts = []
+        for _ in range(3):
+            camera.connect()
+            camera.read()
+            camera.disconnect()
+            counts.append(open_files())
+        needs(counts[0] is not None, "a system that counts open files")
+        assert counts[2] <= counts[0], f"{counts[2] - counts[0]} more files are open after two more sessions"

@@ -71,6 +71,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in [name for name in os.environ if name.startswith("LR_") and name != "LR_FIXTURES"]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / ".config"))
     monkeypatch.setenv("HF_HOME", str(folder / "hf"))
     monkeypatch.setenv("HF_LEROBOT_HOME", str(folder / "hf" / "lerobot"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -31,6 +31,7 @@ class Stored:
 
     features: dict[str, Feature]
     fps: int
+    robot_type: str | None
     episodes: list[tuple[list[dict[str, np.ndarray]], list[str]]]
     tasks: list[str]
 
@@ -52,7 +53,12 @@ class MemoryBackend:
             found = "exists already" if there is not None else "does not exist"
             raise DataError(f"dataset '{self.config.repo_id}' {found}", hint="use resume, or another repo_id")
         if there is None:
-            there = _STORE[self.config.repo_id] = Stored(dict(features), fps, [], [])
+            there = _STORE[self.config.repo_id] = Stored(dict(features), fps, robot_type, [], [])
+        if (there.features, there.fps, there.robot_type) != (dict(features), fps, robot_type):
+            raise DataError(
+                f"dataset '{self.config.repo_id}' has another robot, rate or features",
+                hint="record with the same robot and rate, or to another repo_id",
+            )
         return MemoryWriter(there)
 
     def open(self, episodes: Sequence[int] | None = None) -> MemoryReader:
@@ -73,19 +79,23 @@ class MemoryWriter:
         self._stored = stored
         self._frames: list[dict[str, np.ndarray]] = []
         self._tasks: list[str] = []
+        self._closed = False
 
     @property
     def num_episodes(self) -> int:
         return len(self._stored.episodes)
 
     def add(self, frame: Mapping[str, Any], *, task: str, stamps: Mapping[str, int] | None = None) -> None:
+        if self._closed:
+            raise DataError("the dataset is finalized", hint="create it again with resume")
         for key in {**self.features, **frame}:
             if key not in frame or key not in self.features:
                 what = "missing" if key not in frame else f"unknown{did_you_mean(key, self.features)}"
                 raise FeatureError(f"'{key}' is {what}")
             if np.shape(frame[key]) != self.features[key].shape:
                 raise FeatureError(f"'{key}' has shape {np.shape(frame[key])}, needed is {self.features[key]}")
-        self._frames.append({key: np.array(value) for key, value in frame.items()})
+        kinds = {key: "uint8" if feature.is_picture else feature.dtype for key, feature in self.features.items()}
+        self._frames.append({key: np.array(value, kinds[key]) for key, value in frame.items()})
         self._tasks.append(task)
 
     def save_episode(self) -> int:
@@ -103,6 +113,7 @@ class MemoryWriter:
 
     def finalize(self) -> None:
         self.discard()
+        self._closed = True
 
 
 class MemoryReader:
@@ -128,6 +139,8 @@ class MemoryReader:
         return out
 
     def columns(self, episode: int) -> dict[str, np.ndarray]:
+        if episode not in range(len(self._stored.episodes)):
+            raise DataError(f"no episode {episode}, there are {len(self._stored.episodes)}", episode=episode)
         frames, tasks = self._stored.episodes[episode]
         start, length = sum(len(self._stored.episodes[before][0]) for before in range(episode)), len(frames)
         columns = {
@@ -144,18 +157,30 @@ class MemoryReader:
         }
 
     def frames(self, episode: int, camera: str) -> Iterator[np.ndarray]:
+        if camera not in self._cameras:
+            near = did_you_mean(camera, self._cameras)
+            raise DataError(f"no camera '{camera}'{near} (known: {', '.join(self._cameras) or 'none'})")
         return (frame[camera].copy() for frame in self._stored.episodes[episode][0])
+
+    @property
+    def _cameras(self) -> list[str]:
+        return [key for key, feature in self._stored.features.items() if feature.is_picture]
+
+    def _pictures(self, episode: int) -> dict[str, np.ndarray]:
+        """Camera → (length, C, H, W) float32 from 0 to 1."""
+        films = {camera: np.stack(list(self.frames(episode, camera))) for camera in self._cameras}
+        return {camera: film.transpose(0, 3, 1, 2).astype(np.float32) / 255 for camera, film in films.items()}
 
     def torch(
         self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None
     ) -> MemoryDataset:
-        rows = [self.columns(episode) for episode in self.episodes]
+        rows = [self.columns(episode) | self._pictures(episode) for episode in self.episodes]
         tasks = [self._stored.episodes[episode][1] for episode in self.episodes]
         return MemoryDataset(rows, tasks, self.fps, delta_timestamps or {})
 
 
 class MemoryDataset:
-    """A map-style dataset of torch tensors with windows; pictures are left out."""
+    """A map-style dataset of torch tensors with windows."""
 
     def __init__(
         self,
@@ -165,6 +190,11 @@ class MemoryDataset:
         delta_timestamps: Mapping[str, Sequence[float]],
     ) -> None:
         self._rows, self._tasks = rows, tasks
+        for key, deltas in delta_timestamps.items():
+            if rows and key not in rows[0]:
+                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, rows[0])}")
+            if any(abs(round(delta * fps) - delta * fps) > 1e-3 for delta in deltas):
+                raise DataError(f"delta_timestamps['{key}'] are no multiples of 1/{fps} s")
         self._steps = {key: [round(delta * fps) for delta in deltas] for key, deltas in delta_timestamps.items()}
         self._places = [(which, step) for which, row in enumerate(rows) for step in range(len(row["index"]))]
 

@@ -1,7 +1,8 @@
-"""What a policy must do: learn from what it is given, and keep its clients apart."""
+"""What a policy must do: act on what it is shown, and keep its clients apart."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,37 +10,34 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from lerobot_core import config
+from lerobot_core.errors import LeRobotError
 from lerobot_core.registry import resolve
 from lerobot_core.roles import ActionChunk, Policy
-from lerobot_core.testing.suite import Suite, copied, needs, same
+from lerobot_core.testing.learning import LearningSuite
+from lerobot_core.testing.suite import copied, global_randomness, needs, same
 
-PAD = "action_is_pad"
+#: ends of files that can hold code
+_CODE = {".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt", ".joblib", ".npy"}
 
 
-class PolicySuite(Suite):
+class PolicySuite(LearningSuite):
     """Subclass it and give the fixtures `policy`, new for each check, and `batch`, a training batch for `forward`.
 
     Attributes:
-        trains: it has a loss in torch; without it the checks of `forward` are skipped.
-        untrained: parameters kept for the file format's sake that no gradient can reach.
         saves: it has something to save; a policy that needs no model has not.
+        stochastic: sessions of different seeds act differently.
+        uses_task: it acts by the session's `task`.
+        ignored: input features it does not look at.
         tolerance: largest difference of actions computed alone and in a batch [user units].
     """
 
     role: ClassVar[type] = Policy
-    trains: ClassVar[bool] = True
-    untrained: ClassVar[tuple[str, ...]] = ()
     saves: ClassVar[bool] = True
+    stochastic: ClassVar[bool] = False
+    uses_task: ClassVar[bool] = False
+    ignored: ClassVar[tuple[str, ...]] = ()
     tolerance: ClassVar[float] = 1e-4
-
-    @pytest.fixture
-    def policy(self) -> Any:
-        return self.part()
-
-    @pytest.fixture
-    def batch(self, policy: Any) -> Any:
-        """Torch tensors that went through the pre-processor, some steps padded; None where it does not train."""
-        return None
 
     def load(self, path: Path) -> Any:
         """The policy that was saved in a folder."""
@@ -65,62 +63,6 @@ class PolicySuite(Suite):
             policy.infer([session], [self.observation(policy, seed)], [3 * turn])[0].actions
             for turn, seed in enumerate(seeds)
         ]
-
-    # --- training -----------------------------------------------------------------------------------------------------
-
-    def loss(self, policy: Any, batch: Any) -> Any:
-        torch = pytest.importorskip("torch")
-        torch.manual_seed(0)
-        return policy.forward(batch)
-
-    def number(self, policy: Any, batch: Any) -> float:
-        loss, _ = self.loss(policy, batch)
-        return float(loss.detach())
-
-    def test_the_loss_is_a_finite_number(self, policy: Any, batch: Any) -> None:
-        """Training stops on anything else, hours later. Fix: a scalar with a gradient, and its parts as floats."""
-        needs(self.trains, "trains")
-        policy.train()
-        loss, parts = self.loss(policy, batch)
-        assert loss.ndim == 0
-        assert bool(loss.isfinite())
-        assert loss.requires_grad
-        assert all(isinstance(value, float) for value in parts.values())
-
-    def test_gradients_reach_every_trainable_parameter(self, policy: Any, batch: Any) -> None:
-        """A part without a gradient stays random and nobody notices. Fix: use it, or freeze or remove it."""
-        needs(self.trains, "trains")
-        policy.train()
-        self.loss(policy, batch)[0].backward()
-        without = [
-            name
-            for name, parameter in policy.named_parameters()
-            if parameter.requires_grad and (parameter.grad is None or not bool(parameter.grad.abs().sum() > 0))
-        ]
-        without = sorted(set(without) ^ set(self.untrained))
-        assert not without, f"no gradient: {', '.join(without)}"
-
-    def test_padded_steps_do_not_count(self, policy: Any, batch: Any) -> None:
-        """Behind an episode's end there is nothing to imitate. Fix: mask by `action_is_pad` before averaging."""
-        needs(self.trains and PAD in batch, "trains, with action_is_pad in the batch")
-        assert bool(batch[PAD].any()), "give a batch in which some steps are padded"
-        policy.eval()
-        other = {key: value.clone() if hasattr(value, "clone") else value for key, value in batch.items()}
-        other["action"][other[PAD]] += 7.0
-        first = self.number(policy, batch)
-        assert abs(first - self.number(policy, other)) <= 1e-5 * max(1.0, abs(first))
-        other["action"][~other[PAD]] += 7.0
-        assert abs(first - self.number(policy, other)) > 1e-3, "the loss does not depend on the actions at all"
-
-    def test_the_batch_is_not_changed(self, policy: Any, batch: Any) -> None:
-        """The trainer logs and compares batches. Fix: clone before writing in place."""
-        needs(self.trains, "trains")
-        kept = {key: value.clone() if hasattr(value, "clone") else value for key, value in batch.items()}
-        self.loss(policy, batch)
-        assert set(kept) == set(batch)
-        assert all(bool((kept[key] == batch[key]).all()) for key in kept if hasattr(kept[key], "clone"))
-
-    # --- inference ----------------------------------------------------------------------------------------------------
 
     def test_it_has_the_role(self, policy: Any) -> None:
         """Server and trainer use every method. Fix: add the one that isinstance(policy, Policy) misses."""
@@ -209,6 +151,165 @@ class PolicySuite(Suite):
         assert _plain(loaded.output_features) == _plain(policy.output_features)
         assert loaded.action_names == policy.action_names
 
+    # --- what it is shown ---------------------------------------------------------------------------------------------
+
+    def test_every_input_is_looked_at(self, policy: Any) -> None:
+        """A camera dropped on the way is missed in the field. Fix: follow each input feature from `infer` to the network."""
+        observation = self.observation(policy, 1)
+        (wanted,) = policy.infer([policy.session(0)], [observation], [0])
+        for key in set(policy.input_features) - set(self.ignored):
+            other = {**observation, key: self.observation(policy, 2)[key]}
+            (found,) = policy.infer([policy.session(0)], [other], [0])
+            assert not np.array_equal(found.actions, wanted.actions), f"'{key}' makes no difference"
+
+    def test_a_missing_observation_is_refused_by_name(self, policy: Any) -> None:
+        """A camera with another name must not become a black picture. Fix: raise FeatureError with the key."""
+        for key in policy.input_features:
+            observation = self.observation(policy, 0)
+            del observation[key]
+            with pytest.raises(LeRobotError, match=key.rpartition(".")[2]):
+                policy.infer([policy.session(0)], [observation], [0])
+
+    def test_a_wrong_shape_is_refused(self, policy: Any) -> None:
+        """One joint more, or a picture with its channels first, gives confident nonsense. Fix: compare with the features."""
+        for key in policy.input_features:
+            observation = self.observation(policy, 0)
+            value = observation[key]
+            observation[key] = value.transpose(2, 0, 1).copy() if value.ndim == 3 else np.append(value, value[:1])
+            with pytest.raises(LeRobotError):
+                policy.infer([policy.session(0)], [observation], [0])
+
+    def test_more_than_it_needs_does_no_harm(self, policy: Any) -> None:
+        """A robot may have more cameras than the policy. Fix: pick the input features by name."""
+        observation = self.observation(policy, 0)
+        more = {"observation.extra": np.ones(2, np.float32), "task": ""}
+        (wanted,) = policy.infer([policy.session(0)], [observation], [0])
+        (found,) = policy.infer([policy.session(0)], [{**more, **observation}], [0])
+        np.testing.assert_array_equal(found.actions, wanted.actions)
+
+    def test_borrowed_observations_are_taken(self, policy: Any) -> None:
+        """What comes over a wire is read-only, and cameras give views. Fix: copy before writing or torch.from_numpy."""
+        observation = self.observation(policy, 0)
+        (wanted,) = policy.infer([policy.session(0)], [observation], [0])
+        borrowed = {key: _borrowed(value) for key, value in observation.items()}
+        (found,) = policy.infer([policy.session(0)], [borrowed], [0])
+        np.testing.assert_array_equal(found.actions, wanted.actions)
+
+    def test_the_task_is_heard(self, policy: Any) -> None:
+        """A policy of many tasks that does not listen does the most frequent. Fix: take `session.task` at each inference."""
+        needs(self.uses_task, "uses_task")
+        found = []
+        for task in ("pick up the cube", "open the drawer"):
+            session = policy.session(0)
+            session.task = task
+            found.append(self.run(policy, session, [1])[0])
+        assert not np.array_equal(*found)
+
+    # --- what it answers ----------------------------------------------------------------------------------------------
+
+    def test_nobody_asks_nobody_answers(self, policy: Any) -> None:
+        """Between two clients a server has none. Fix: return an empty list for no sessions."""
+        assert list(policy.infer([], [], [])) == []
+
+    def test_sessions_and_observations_belong_together(self, policy: Any) -> None:
+        """A client without an answer waits for ever. Fix: zip with strict=True."""
+        sessions = [policy.session(0), policy.session(1)]
+        with pytest.raises((LeRobotError, ValueError)):
+            policy.infer(sessions, [self.observation(policy, 0)], [0])
+
+    def test_chunks_carry_their_own_step(self, policy: Any) -> None:
+        """The queue drops what is late by this number. Fix: each row gets the step of its own observation."""
+        steps = [7, 300, 0]
+        sessions = [policy.session(seed) for seed in range(3)]
+        chunks = policy.infer(sessions, [self.observation(policy, seed) for seed in range(3)], steps)
+        assert [int(chunk.observed) for chunk in chunks] == steps
+        assert all(chunk.step >= step for chunk, step in zip(chunks, steps, strict=True))
+
+    def test_chunks_keep_their_size(self, policy: Any) -> None:
+        """Wire and queue are made for one size. Fix: always (T, A), also for the first inference of an episode."""
+        sizes = {actions.shape for actions in self.run(policy, policy.session(0), [1, 2, 3])}
+        assert len(sizes) == 1, f"chunks of {sizes}"
+
+    def test_chunks_are_the_callers_own(self, policy: Any) -> None:
+        """The aggregator writes into chunks. Fix: return a new array, which the session does not keep."""
+        wanted = [actions.copy() for actions in self.run(policy, policy.session(0), [1, 2])]
+        session = policy.session(0)
+        (first,) = policy.infer([session], [self.observation(policy, 1)], [0])
+        first.actions[...] = 1e6
+        (second,) = policy.infer([session], [self.observation(policy, 2)], [3])
+        np.testing.assert_array_equal(second.actions, wanted[1])
+
+    def test_seeds_differ(self, policy: Any) -> None:
+        """Ten trials of one seed are one trial. Fix: make the session's generator from the seed."""
+        needs(self.stochastic, "stochastic")
+        one, other = (self.run(policy, policy.session(seed), [1])[0] for seed in (1, 2))
+        assert not np.array_equal(one, other)
+
+    def test_a_session_knows_nothing(self, policy: Any) -> None:
+        """A new client must not get another's task. Fix: make a new object with an empty `task` and a `reset`."""
+        first, second = policy.session(0), policy.session(0)
+        assert first is not second
+        assert first.task == ""
+        first.task = "pick"
+        assert second.task == policy.session(0).task == ""
+        first.reset()
+
+    def test_the_global_generators_are_left_alone(self, policy: Any) -> None:
+        """Training shares the process with an evaluation. Fix: generators of the session, no manual_seed."""
+        before = global_randomness()
+        self.run(policy, policy.session(0), [1, 2])
+        assert global_randomness() == before
+
+    def test_it_infers_in_another_thread(self, policy: Any) -> None:
+        """Servers do. Fix: switch gradients off inside `infer`: that setting belongs to a thread."""
+        found: list[Any] = []
+
+        def infer() -> None:
+            try:
+                found.extend(self.run(policy, policy.session(0), [1]))
+            except Exception as error:  # raised below, in the thread of the check
+                found.append(error)
+
+        thread = threading.Thread(target=infer)
+        thread.start()
+        thread.join()
+        np.testing.assert_array_equal(found[0], self.run(policy, policy.session(0), [1])[0])
+
+    # --- what it leaves behind ----------------------------------------------------------------------------------------
+
+    def test_saving_changes_nothing(self, policy: Any, tmp_path: Path) -> None:
+        """Training goes on after a checkpoint. Fix: save copies; do not move, halve or freeze the model."""
+        needs(self.saves, "saves")
+        wanted = self.run(policy, policy.session(3), [1])[0]
+        if hasattr(policy, "train"):
+            policy.train()
+        for _ in range(2):  # the second time over the first
+            policy.save_pretrained(tmp_path / "saved")
+            assert getattr(policy, "training", True), "it is in eval mode after saving"
+        np.testing.assert_array_equal(self.run(policy, policy.session(3), [1])[0], wanted)
+
+    def test_a_checkpoint_holds_no_code(self, policy: Any, tmp_path: Path) -> None:
+        """Opening a stranger's checkpoint must be safe. Fix: safetensors and JSON, no pickle."""
+        needs(self.saves, "saves")
+        policy.save_pretrained(tmp_path / "saved")
+        files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+        assert files, "nothing was saved"
+        assert not [path.name for path in files if path.suffix in _CODE]
+
+    def test_its_config_comes_back(self, policy: Any, tmp_path: Path) -> None:
+        """Options lost in a file come back as defaults. Fix: plain data in an attrs class, and save all of it."""
+        needs(self.saves and hasattr(policy.config, "__attrs_attrs__"), "saves, with an attrs config")
+        data = config.to_data(policy.config)
+        assert config.to_data(config.structure(data, type(policy.config))) == data
+        policy.save_pretrained(tmp_path / "saved")
+        assert config.to_data(self.load(tmp_path / "saved").config) == data
+
 
 def _plain(features: Mapping[str, Any]) -> dict[str, Any]:
     return {key: (feature.type, tuple(feature.shape)) for key, feature in features.items()}
+
+
+def _borrowed(value: np.ndarray) -> np.ndarray:
+    """The same values as a view with strides on memory that cannot be written."""
+    twice = np.repeat(value, 2, axis=0)
+    return np.frombuffer(twice.tobytes(), value.dtype).reshape(twice.shape)[::2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from lerobot_core import features
+from lerobot_core.errors import LeRobotError
 from lerobot_core.roles import ProcessorStep
-from lerobot_core.testing.robots import check_values
+from lerobot_core.testing.devices import check_values
 from lerobot_core.testing.suite import Suite, copied, same
 
 
@@ -74,3 +76,33 @@ class ProcessorStepSuite(Suite):
         zeros = {key: np.zeros_like(value) if np.ndim(value) else 0.0 for key, value in self.values(given, 0).items()}
         for key, value in step(zeros).items():
             assert np.all(np.isfinite(value)) if np.ndim(value) else math.isfinite(value), key
+
+    def test_asking_for_features_changes_nothing(self, step: Any, given: Any) -> None:
+        """They are asked for again by every check. Fix: keep nothing in `features`."""
+        assert dict(step.features(given)) == dict(step.features(given))
+        step.reset()
+        first = copied(step(self.values(given, 0)))
+        step.reset()
+        step.features(given)
+        assert same(step(self.values(given, 0)), first)
+
+    def test_numbers_of_numpy_are_taken(self, step: Any, given: Any) -> None:
+        """Policies and files give float32. Fix: compute with what comes; no isinstance(value, float)."""
+        values = self.values(given, 0)
+        small = {key: value if np.ndim(value) else np.float32(value) for key, value in values.items()}
+        check_values(step(small), step.features(given))
+
+    def test_a_missing_value_is_no_crash(self, step: Any, given: Any) -> None:
+        """A camera that is unplugged is left out. Fix: do without it, or raise a LeRobotError that names it."""
+        for key in given:
+            values = self.values(given, 0)
+            del values[key]
+            with contextlib.suppress(LeRobotError):
+                step(values)
+
+    def test_it_works_on_its_own_dict(self, step: Any, given: Any) -> None:
+        """What a step gives is changed by the next. Fix: keep no dict that was handed out."""
+        first = step(self.values(given, 0))
+        kept = copied(first)
+        step(self.values(given, 1))
+        assert same(first, kept), "a result changed at the next call"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +15,7 @@ import numpy as np
 import pytest
 
 from lerobot_core import config
-from lerobot_core.components import Component
+from lerobot_core.components import Command, Component
 
 
 class Suite:
@@ -27,11 +31,11 @@ class Suite:
     """
 
     role: ClassVar[type]
-    component: ClassVar[Component | None] = None
+    component: ClassVar[Component | Command | None] = None
 
     def part(self) -> Any:
         """The component under test, built with its example options."""
-        if self.component is None:
+        if not isinstance(self.component, Component):
             raise TypeError(f"{type(self).__name__} does not override the fixture that gives the part to test")
         return config.choose(self.role, self.component.name, **self.component.example).build()
 
@@ -83,3 +87,26 @@ def same(one: Any, other: Any) -> bool:
 def copied(values: Any) -> dict[str, Any]:
     """A mapping with copies of its arrays."""
     return {key: np.array(value) if isinstance(value, np.ndarray) else value for key, value in values.items()}
+
+
+def open_files() -> int | None:
+    """Number of open files, sockets and ports of this process; None where the system does not tell."""
+    return len(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else None
+
+
+def median_seconds(call: Callable[[], Any], times: int = 7) -> float:
+    """The median duration of a call [s]; one slow moment of the machine does not count."""
+    durations = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations)
+
+
+def global_randomness() -> list[Any]:
+    """State of every generator that all parts of a process share."""
+    states: list[Any] = [random.getstate(), repr(np.random.get_state())]  # noqa: NPY002
+    if (torch := sys.modules.get("torch")) is not None:
+        states.append(torch.get_rng_state().tolist())
+    return states

@@ -32,6 +32,7 @@ class EmulatedCamera:
         return self._stage is not None
 
     def connect(self) -> None:
+        self.disconnect()
         self._stage = Stage(self.config.name)
 
     def read(self) -> np.ndarray:
@@ -52,7 +53,9 @@ class EmulatedCamera:
         return self.async_read()
 
     def disconnect(self) -> None:
-        self._stage = None
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
 
     def _running(self) -> Stage:
         if self._stage is None:

@@ -124,7 +124,9 @@ class ScriptedLeader:
         """Nothing to feel."""
 
     def disconnect(self) -> None:
-        self._stage = None
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
 
     def _ended(self, joints: np.ndarray) -> bool:
         if self.phase is Phase.RESET:

@@ -35,6 +35,10 @@ class Stage:
     def __init__(self, name: str) -> None:
         self._state = emulators.state(name)
 
+    def close(self) -> None:
+        """Let go of the shared memory."""
+        self._state.close()
+
     def joints(self) -> np.ndarray:
         """Where the arm is (6,), in the user units of an uncalibrated `so101_follower`, which takes the servos' own ranges."""
         ticks = self._state.positions

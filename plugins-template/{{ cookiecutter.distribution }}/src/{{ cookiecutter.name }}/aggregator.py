@@ -5,7 +5,6 @@ Nothing is inherited: it is called as `lerobot_core.roles.Aggregator` says, so i
 
 from __future__ import annotations
 
-
 import numpy as np
 
 from {{ cookiecutter.name }}.aggregator_config import {{ cookiecutter.class_name }}AggregatorConfig

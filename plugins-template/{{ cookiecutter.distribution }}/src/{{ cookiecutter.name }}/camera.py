@@ -9,11 +9,12 @@ import threading
 import time
 
 import numpy as np
-from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
+from lerobot_core.errors import DeviceError, DeviceTimeout
+from lerobot_core.guard import check_connected
 
 from {{ cookiecutter.name }}.camera_config import {{ cookiecutter.class_name }}CameraConfig
 
-#: Longest that `read` waits for the next picture [s].
+#: Longest that `connect` and `read` wait for a picture [s].
 PATIENCE = 5.0
 
 
@@ -57,10 +58,15 @@ class {{ cookiecutter.class_name }}Camera:
 
     @property
     def is_connected(self) -> bool:
-        return self._thread is not None
+        return self._thread is not None and not self._stopping.is_set()
 
     def connect(self) -> None:
-        """Open the sensor and take pictures; does nothing when that is so."""
+        """Open the sensor and wait for its first picture; does nothing when it is open.
+
+        Raises:
+            DeviceTimeout: none came within 5 s.
+            DeviceError: the sensor failed.
+        """
         if self.is_connected:
             return
         self.sensor.open()
@@ -68,6 +74,11 @@ class {{ cookiecutter.class_name }}Camera:
         self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name=f"camera {self.name}", daemon=True)
         self._thread.start()
+        try:
+            self._after(0, PATIENCE)
+        except DeviceError:
+            self.disconnect()
+            raise
 
     def read(self) -> np.ndarray:
         """The next picture (H, W, 3); waits for it.
@@ -90,26 +101,43 @@ class {{ cookiecutter.class_name }}Camera:
         """
         return self._after(self.stamp, timeout_ms / 1e3)
 
+    def read_latest(self, max_age_ms: float = 500) -> np.ndarray:
+        """The newest picture (H, W, 3), handed out before or not, so that a loop faster than the camera need not wait.
+
+        Raises:
+            NotConnected: before `connect` or after `disconnect`.
+            DeviceTimeout: it is older than `max_age_ms`.
+            DeviceError: the sensor failed.
+        """
+        return self._after(time.monotonic_ns() - int(max_age_ms * 1e6), 0.0).copy()
+
     def disconnect(self) -> None:
         """End the thread and close the sensor; does nothing when it is closed."""
         if self._thread is None:
             return
-        self._stopping.set()
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
         self._thread.join()
         self._thread = None
         self.sensor.close()
 
     def _after(self, stamp: int, seconds: float) -> np.ndarray:
-        """The newest picture that arrived after `stamp`."""
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")
+        """The newest picture that arrived after `stamp`; also `disconnect` ends the wait for it."""
+
+        def is_over() -> bool:
+            fresh = self._newest is not None and self._newest[1] > stamp
+            return fresh or self._failure is not None or not self.is_connected
+
         with self._changed:
-            self._changed.wait_for(lambda: self._failure or (self._newest and self._newest[1] > stamp), seconds)
+            self._changed.wait_for(is_over, seconds)
+            check_connected(self)
             if self._failure is not None:
                 raise DeviceError(f"'{self.name}' failed: {self._failure}", device=self.name) from self._failure
             if self._newest is None or self._newest[1] <= stamp:
+                age = f"{(time.monotonic_ns() - self._newest[1]) / 1e6:.0f} ms old" if self._newest else "still to come"
                 raise DeviceTimeout(
-                    f"'{self.name}' gave no new picture within {seconds * 1e3:.0f} ms",
+                    f"'{self.name}' gave no new picture in {seconds * 1e3:.0f} ms, the newest is {age}",
                     device=self.name,
                     hint="check the cable, or lower fps, width or height",
                 )
@@ -118,7 +146,7 @@ class {{ cookiecutter.class_name }}Camera:
 
     def _run(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while self.is_connected:
                 picture = self.sensor.grab()
                 with self._changed:
                     self._newest = picture, time.monotonic_ns()

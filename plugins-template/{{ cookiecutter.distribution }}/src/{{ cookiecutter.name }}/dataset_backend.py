@@ -71,13 +71,17 @@ class Writer:
         self.num_episodes = len(_episode_files(root))
         self._frames: list[dict[str, np.ndarray]] = []
         self._tasks: list[str] = []
+        self._is_closed = False
 
     def add(self, frame: Mapping[str, Any], *, task: str, stamps: Mapping[str, int] | None = None) -> None:
         """One frame in dataset names, which is copied; `stamps` are not stored.
 
         Raises:
             FeatureError: a feature is missing, unknown or of another shape.
+            DataError: after `finalize`.
         """
+        if self._is_closed:
+            raise DataError(f"'{self.root}' is closed", path=self.root, hint="create a writer with resume to go on")
         for key in {**self.features, **frame}:
             if key not in frame or key not in self.features:
                 what = "missing" if key not in frame else f"unknown{did_you_mean(key, self.features)}"
@@ -107,8 +111,9 @@ class Writer:
         self._frames, self._tasks = [], []
 
     def finalize(self) -> None:
-        """Forget the running episode; there is nothing else to close."""
+        """Forget the running episode and take no more."""
         self.discard()
+        self._is_closed = True
 
 
 class Reader:
@@ -117,10 +122,11 @@ class Reader:
     def __init__(self, root: Path, episodes: Sequence[int] | None = None) -> None:
         info, self._files = _read_info(root), _episode_files(root)
         self._tasks = [_load(file, TASK).tolist() for file in self._files]
-        self._numbers = {task: number for number, task in enumerate(dict.fromkeys(sum(self._tasks, [])))}
+        known = dict.fromkeys(task for tasks in self._tasks for task in tasks)
+        self._numbers = {task: number for number, task in enumerate(known)}
         self.episodes = list(range(len(self._files)) if episodes is None else episodes)
-        if unknown := [episode for episode in self.episodes if not 0 <= episode < len(self._files)]:
-            raise DataError(f"no episode {unknown[0]} in '{root}', which has {len(self._files)}", path=root)
+        for episode in self.episodes:
+            self._file(episode)
         self._stored = {key: from_info(data) for key, data in info["features"].items()}
         own = {key: Feature(dtype=dtype, shape=(1,)) for key, dtype in DEFAULT_COLUMNS.items()}
         self.features = {**self._stored, **own}
@@ -131,7 +137,7 @@ class Reader:
 
     def columns(self, episode: int) -> dict[str, np.ndarray]:
         """Every column of one episode but the pictures, each (length, …)."""
-        tasks, file = self._tasks[episode], self._files[episode]
+        file, tasks = self._file(episode), self._tasks[episode]
         start, length = sum(map(len, self._tasks[:episode])), len(tasks)
         stored = {key: _load(file, key) for key, feature in self._stored.items() if not feature.is_picture}
         return stored | {
@@ -144,7 +150,7 @@ class Reader:
 
     def frames(self, episode: int, camera: str) -> Iterator[np.ndarray]:
         """Pictures (H, W, C) uint8 of one camera in one episode, in order."""
-        return iter(_load(self._files[episode], camera))
+        return iter(_load(self._file(episode), camera))
 
     @cached_property
     def stats(self) -> dict[str, dict[str, np.ndarray]]:
@@ -152,7 +158,8 @@ class Reader:
         found = {}
         for key, feature in self._stored.items():
             if feature.dtype.startswith("float"):
-                values = np.concatenate([_load(self._files[episode], key) for episode in self.episodes], dtype=np.float64)
+                arrays = [_load(self._files[episode], key) for episode in self.episodes]
+                values = np.concatenate(arrays, dtype=np.float64)
                 named = {"min": values.min(0), "max": values.max(0), "mean": values.mean(0), "std": values.std(0)}
                 found[key] = named | {"count": np.array([len(values)])}
         return found
@@ -163,7 +170,12 @@ class Reader:
         Raises:
             DataError: always.
         """
-        raise DataError("datasets of type '{{ cookiecutter.name }}' cannot be trained on yet", hint="convert it, or write Reader.torch")
+        raise DataError("this kind of dataset cannot be trained on yet", hint="convert it, or write Reader.torch")
+
+    def _file(self, episode: int) -> Path:
+        if not 0 <= episode < len(self._files):
+            raise DataError(f"no episode {episode}, the dataset has {len(self._files)}", episode=episode)
+        return self._files[episode]
 
 
 def _dtype(feature: Feature) -> str:
@@ -177,6 +189,8 @@ def _episode_files(root: Path) -> list[Path]:
 def _load(file: Path, key: str) -> np.ndarray:
     """One array of an episode; what numpy would have to unpickle is refused."""
     with np.load(file, allow_pickle=False) as arrays:
+        if key not in arrays:
+            raise DataError(f"no '{key}' in '{file}'{did_you_mean(key, arrays)}", path=file)
         column: np.ndarray = arrays[key]
         return column
 
@@ -185,7 +199,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads((root / INFO).read_text())
     except (OSError, ValueError) as failure:
-        raise DataError(f"'{root}' is no dataset of this kind: {failure}", path=root, hint="check the root") from failure
+        raise DataError(f"'{root}' is no dataset: {failure}", path=root, hint="check the root") from failure
     return info
 
 

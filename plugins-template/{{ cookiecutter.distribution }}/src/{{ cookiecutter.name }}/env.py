@@ -25,6 +25,7 @@ class {{ cookiecutter.class_name }}Env:
         self._at: dict[str, float] = {}
         self._goal: dict[str, float] = {}
         self._steps = 0
+        self._is_running = False
 
     @property
     def observation_features(self) -> dict[str, Any]:
@@ -43,40 +44,43 @@ class {{ cookiecutter.class_name }}Env:
         self._at, self._goal = (
             {joint: float(self._rng.uniform(-limit, limit)) for joint in self.config.joints} for _ in range(2)
         )
-        self._steps = 0
+        self._steps, self._is_running = 0, True
         return self._observe(), {}
 
     def step(self, action: Mapping[str, float]) -> tuple[dict[str, float], float, bool, bool, dict[str, Any]]:
-        """One step: (observation, reward, terminated, truncated, info). Joints that are not named stay.
+        """One step: (observation, reward, terminated, truncated, info).
 
         Raises:
-            LeRobotError: before `reset`, a key that is no joint, or a value that is no finite number.
+            LeRobotError: before `reset` or after the end of an episode, a joint that is missing or unknown, or a value that
+                is no finite number.
         """
         self._check(action)
         config = self.config
         for joint in config.joints:
-            goal = min(max(action.get(f"{joint}.pos", self._at[joint]), -config.limit), config.limit)
+            goal = min(max(float(action[f"{joint}.pos"]), -config.limit), config.limit)
             self._at[joint] += min(max(goal - self._at[joint], -config.speed), config.speed)
         self._steps += 1
         distances = [abs(self._goal[joint] - self._at[joint]) for joint in config.joints]
         terminated = max(distances) <= config.tolerance
         truncated = not terminated and self._steps >= config.max_steps
+        self._is_running = not (terminated or truncated)
         return self._observe(), -sum(distances) / len(distances), terminated, truncated, {"is_success": terminated}
 
     def close(self) -> None:
         """Nothing to release; a simulator's window is closed here."""
-        self._at = {}
+        self._is_running = False
 
     def _observe(self) -> dict[str, float]:
         positions = {f"{joint}.pos": position for joint, position in self._at.items()}
         return positions | {f"{joint}.goal": goal for joint, goal in self._goal.items()}
 
     def _check(self, action: Mapping[str, float]) -> None:
-        if not self._at:
-            raise LeRobotError("the environment has no episode", hint="call reset() first")
+        if not self._is_running:
+            raise LeRobotError("no episode is running", hint="call reset() first")
+        for key in {**self.action_features, **action}:
+            if key not in action or key not in self.action_features:
+                what = "is missing" if key not in action else f"is unknown{did_you_mean(key, self.action_features)}"
+                raise LeRobotError(f"action '{key}' {what} (needed: {', '.join(self.action_features)})")
         for key, value in action.items():
-            if key not in self.action_features:
-                known = ", ".join(self.action_features)
-                raise LeRobotError(f"no joint '{key}'{did_you_mean(key, self.action_features)} (known: {known})")
             if not math.isfinite(value):
                 raise LeRobotError(f"action '{key}' is {value}", hint="check what gives the actions")

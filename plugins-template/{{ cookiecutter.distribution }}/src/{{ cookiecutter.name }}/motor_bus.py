@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected, did_you_mean
+from lerobot_core.errors import DeviceError, DeviceTimeout, did_you_mean
+from lerobot_core.guard import check_connected
 
 from {{ cookiecutter.name }}.motor_bus_config import {{ cookiecutter.class_name }}MotorBusConfig
 
@@ -46,6 +47,7 @@ class Wire:
         self._memory = {number: bytearray(64) for number in ids}
         for number in self._memory:
             self.write(number, REGISTERS["Model_Number"].address, (777).to_bytes(2, "little"))
+            self.write(number, REGISTERS["Goal_Position"].address, (TICKS_PER_TURN // 2).to_bytes(2, "little"))
 
     def open(self) -> None:
         self.is_open = True
@@ -112,7 +114,7 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def ping(self, motor: str | int) -> int | None:
         """Model number of the servo of that name or id, or None if it does not answer."""
-        self._require_connection()
+        check_connected(self)
         number = self._id(motor) if isinstance(motor, str) else motor
         register = REGISTERS["Model_Number"]
         data = self.wire.read(number, register.address, register.size)
@@ -126,7 +128,7 @@ class {{ cookiecutter.class_name }}MotorBus:
             DeviceTimeout: the servo does not answer.
             DeviceError: there is no such servo or register.
         """
-        self._require_connection()
+        check_connected(self)
         place = self._register(register)
         data = self.wire.read(self._id(motor), place.address, place.size)
         if data is None:
@@ -142,17 +144,7 @@ class {{ cookiecutter.class_name }}MotorBus:
             DeviceTimeout: the servo does not answer.
             DeviceError: there is no such servo or register, or the value does not fit into it.
         """
-        self._require_connection()
-        place = self._register(register)
-        ticks = value * TICKS_PER_TURN / 360 + TICKS_PER_TURN / 2 if normalize and place.is_angle else value
-        try:
-            data = round(ticks).to_bytes(place.size, "little", signed=place.signed)
-        except (OverflowError, ValueError):  # the second is what a NaN gives
-            raise DeviceError(
-                f"{value:g} does not fit into '{register}' of '{motor}' ({place.size} bytes)", device=self.name
-            ) from None
-        if not self.wire.write(self._id(motor), place.address, data):
-            raise self._silent(motor)
+        self.sync_write(register, {motor: value}, normalize=normalize)
 
     def sync_read(
         self, register: str, motors: Sequence[str] | None = None, *, normalize: bool = True
@@ -161,9 +153,13 @@ class {{ cookiecutter.class_name }}MotorBus:
         return {motor: self.read(register, motor, normalize=normalize) for motor in motors or self.motors}
 
     def sync_write(self, register: str, values: Mapping[str, float], *, normalize: bool = True) -> None:
-        """The same register of several servos; a real wire does it in one packet."""
-        for motor, value in values.items():
-            self.write(register, motor, value, normalize=normalize)
+        """The same register of several servos; a real wire does it in one packet. A bad value writes none of them."""
+        check_connected(self)
+        place = self._register(register)
+        packet = {self._id(motor): self._encoded(register, motor, value, normalize) for motor, value in values.items()}
+        for motor in values:
+            if not self.wire.write(self.motors[motor], place.address, packet[self.motors[motor]]):
+                raise self._silent(motor)
 
     def enable_torque(self, motors: Sequence[str] | None = None) -> None:
         self.sync_write("Torque_Enable", dict.fromkeys(motors or self.motors, 1))
@@ -186,6 +182,16 @@ class {{ cookiecutter.class_name }}MotorBus:
     def write_calibration(self, calibration: Mapping[str, Any]) -> None:
         self.sync_write("Homing_Offset", {motor: values["homing_offset"] for motor, values in calibration.items()})
 
+    def _encoded(self, register: str, motor: str, value: float, normalize: bool) -> bytes:
+        place = REGISTERS[register]
+        ticks = value * TICKS_PER_TURN / 360 + TICKS_PER_TURN / 2 if normalize and place.is_angle else value
+        try:
+            return round(ticks).to_bytes(place.size, "little", signed=place.signed)
+        except (OverflowError, ValueError):  # the second is what a NaN gives
+            raise DeviceError(
+                f"{value:g} does not fit into '{register}' of '{motor}' ({place.size} bytes)", device=self.name
+            ) from None
+
     def _id(self, motor: str) -> int:
         if motor not in self.motors:
             raise self._unknown("motor", motor, self.motors)
@@ -202,7 +208,3 @@ class {{ cookiecutter.class_name }}MotorBus:
 
     def _silent(self, motor: str) -> DeviceTimeout:
         return DeviceTimeout(f"no answer from '{motor}'", device=self.name, hint="check its cable and its power")
-
-    def _require_connection(self) -> None:
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")

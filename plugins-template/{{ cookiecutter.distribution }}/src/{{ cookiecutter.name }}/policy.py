@@ -50,4 +50,4 @@ class {{ cookiecutter.class_name }}Policy(Policy):
     def _predict(self, batch: Mapping[str, Any]) -> Tensor:
         seen = torch.cat([batch[key].flatten(1) for key in self.config.vector_features], dim=1)  # (B, S)
         predicted: Tensor = self.network(seen)  # (B, T A)
-        return predicted.unflatten(1, (self.config.chunk_size, self._action_size))  # (B, T, A)
+        return predicted.reshape(-1, self.config.chunk_size, self._action_size)  # (B, T, A)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import attrs
-from lerobot_policies.config import NormMode, PolicyConfig
+from lerobot_policies.config import PolicyConfig
 from lerobot_policies.presets import OptimizerConfig
 
 
@@ -15,8 +15,6 @@ class {{ cookiecutter.class_name }}PolicyConfig(PolicyConfig):
 
     Attributes:
         chunk_size: actions predicted at once.
-        n_action_steps: actions executed before the next prediction.
-        normalization_mapping: how features are scaled, by feature type; a type left out is not scaled.
         hidden_size: width of the network.
         optimizer_lr: learning rate.
     """
@@ -24,20 +22,15 @@ class {{ cookiecutter.class_name }}PolicyConfig(PolicyConfig):
     type: ClassVar[str] = "{{ cookiecutter.name }}"
 
     chunk_size: int = 16
-    n_action_steps: int = 16
-    normalization_mapping: dict[str, NormMode] = attrs.Factory(
-        lambda: {"STATE": "MEAN_STD", "ENV": "MEAN_STD", "ACTION": "MEAN_STD"}
-    )
     hidden_size: int = 256
     optimizer_lr: float = 1e-3
 
     def __attrs_post_init__(self) -> None:
         if self.n_obs_steps != 1:
             raise ValueError(f"n_obs_steps is {self.n_obs_steps}, this policy sees one observation")
-        if not 0 < self.n_action_steps <= self.chunk_size:
-            raise ValueError(f"n_action_steps is from 1 to chunk_size {self.chunk_size}, got {self.n_action_steps}")
-        if self.hidden_size < 1:
-            raise ValueError(f"hidden_size is at least 1, got {self.hidden_size}")
+        for name in ("chunk_size", "hidden_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, got {getattr(self, name)}")
         if self.input_features and not self.vector_features:
             raise ValueError("input_features hold neither a state nor an environment state")
 
@@ -52,6 +45,3 @@ class {{ cookiecutter.class_name }}PolicyConfig(PolicyConfig):
 
     def optimizer_preset(self) -> OptimizerConfig:
         return OptimizerConfig(type="adamw", lr=self.optimizer_lr)
-
-    def scheduler_preset(self) -> None:
-        return None

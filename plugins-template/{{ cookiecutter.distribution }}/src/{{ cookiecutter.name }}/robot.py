@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lerobot_core.errors import DeviceError, NotConnected, did_you_mean
+from lerobot_core.guard import check_action, check_connected
 
 from {{ cookiecutter.name }}.robot_config import {{ cookiecutter.class_name }}RobotConfig
 
@@ -79,25 +79,12 @@ class {{ cookiecutter.class_name }}Robot:
     def is_connected(self) -> bool:
         return self.motors.is_open
 
-    @property
-    def is_calibrated(self) -> bool:
-        return True
-
     def connect(self, calibrate: bool = True) -> None:
         """Open the port and hold the joints where they are; does nothing when it is open."""
         if self.is_connected:
             return
         self.motors.open()
-        if calibrate and not self.is_calibrated:
-            self.calibrate()
-        self.configure()
-
-    def calibrate(self) -> None:
-        """Motors in memory know their zero; the README says what belongs here."""
-
-    def configure(self) -> None:
-        """Power the motors. Gains and speeds of real ones are set here, before that."""
-        self.motors.power(True)
+        self.motors.power(True)  # gains and speeds of real ones are set before that
 
     def get_observation(self) -> dict[str, Any]:
         """Position of each joint [deg], and under `stamps` when it was measured, monotonic [ns].
@@ -105,7 +92,7 @@ class {{ cookiecutter.class_name }}Robot:
         Raises:
             NotConnected: before `connect` or after `disconnect`.
         """
-        self._require_connection()
+        check_connected(self)
         positions, stamp = self.motors.read()
         observation: dict[str, Any] = {f"{joint}.pos": position for joint, position in positions.items()}
         return observation | {"stamps": dict.fromkeys(observation, stamp)}
@@ -117,14 +104,7 @@ class {{ cookiecutter.class_name }}Robot:
             NotConnected: before `connect` or after `disconnect`.
             DeviceError: a key that is no joint, or a value that is no finite number; nothing moves then.
         """
-        self._require_connection()
-        for key, value in action.items():
-            if key not in self.action_features:
-                known = ", ".join(self.action_features)
-                near = did_you_mean(key, self.action_features)
-                raise DeviceError(f"no joint '{key}'{near} (known: {known})", device=self.name)
-            if not math.isfinite(value):
-                raise DeviceError(f"action '{key}' is {value}", device=self.name, hint="check what gives the actions")
+        check_action(action, self)
         sent = {key: min(max(float(value), self.config.low), self.config.high) for key, value in action.items()}
         self.motors.write({key.removesuffix(".pos"): value for key, value in sent.items()})
         return sent
@@ -137,7 +117,3 @@ class {{ cookiecutter.class_name }}Robot:
             self.motors.power(self.config.on_stop == "hold")
         finally:
             self.motors.close()
-
-    def _require_connection(self) -> None:
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from lerobot_core.errors import NotConnected
+from lerobot_core.guard import check_connected
 
 from {{ cookiecutter.name }}.teleoperator_config import {{ cookiecutter.class_name }}TeleoperatorConfig
 
@@ -53,24 +53,10 @@ class {{ cookiecutter.class_name }}Teleoperator:
     def is_connected(self) -> bool:
         return self.handle.is_open
 
-    @property
-    def is_calibrated(self) -> bool:
-        return True
-
     def connect(self, calibrate: bool = True) -> None:
         """Open the port; does nothing when it is open."""
-        if self.is_connected:
-            return
-        self.handle.open()
-        if calibrate and not self.is_calibrated:
-            self.calibrate()
-        self.configure()
-
-    def calibrate(self) -> None:
-        """A handle in memory knows its zero; the README says what belongs here."""
-
-    def configure(self) -> None:
-        """Nothing to set; real motors are released here, so that a person can move them."""
+        if not self.is_connected:
+            self.handle.open()
 
     def get_action(self) -> dict[str, float]:
         """Position of each joint [deg].
@@ -78,8 +64,7 @@ class {{ cookiecutter.class_name }}Teleoperator:
         Raises:
             NotConnected: before `connect` or after `disconnect`.
         """
-        if not self.is_connected:
-            raise NotConnected(f"'{self.name}' is not connected", device=self.name, hint="call connect() first")
+        check_connected(self)
         return {f"{joint}.pos": position for joint, position in self.handle.read().items()}
 
     def send_feedback(self, feedback: Mapping[str, Any]) -> None:

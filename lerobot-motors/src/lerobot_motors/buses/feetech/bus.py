@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -290,6 +291,10 @@ class FeetechBus:
 
     def _content(self, register: str, motor: str, value: float, normalize: bool) -> int:
         place = _register(register)
+        if not math.isfinite(value):
+            raise DeviceError(
+                f"'{register}' of '{motor}' cannot be {value}", device=motor, hint="what made this value?"
+            )
         raw = int(value)
         if normalize and register in POSITIONS:
             known, mode = self.calibrated(motor), self.motors[motor].norm_mode
