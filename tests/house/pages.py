@@ -47,6 +47,7 @@ READS_AS = {
     "/dev/ttyACM0": "emulated://so101?name=page",
     "--teleop.port=/dev/ttyACM1": "--teleop.port='emulated://so101-leader?motion=sine&name=page-leader'",
     "type: opencv, index_or_path: 0, width: 640, height: 480": "type: pattern, width: 64, height: 48",
+    "tcp://127.0.0.1:8080": "ipc://$TMPDIR/policy",  # a port may be taken
     "cookiecutter plugins-template ": "cookiecutter plugins-template --overwrite-if-exists ",
     "lr calibrate ": "lr calibrate --dry_run ",
     "lr teleoperate ": "lr teleoperate --teleop_time_s=0.5 ",
@@ -121,11 +122,14 @@ def run(page: Path) -> None:
         for entry in ROOT.iterdir():
             if not entry.name.startswith(".") and entry.name not in MADE:
                 Path(folder, entry.name).symlink_to(entry)
+        Path(folder, "tmp").mkdir()
         os.chdir(folder)
+        tempfile.tempdir = f"{folder}/tmp"
         sys.path[:1] = [folder, f"{folder}/site"]
         os.environ |= {
             "PYTHONPATH": os.pathsep.join([folder, f"{folder}/site", os.environ.get("PYTHONPATH", "")]),
             "HOME": f"{folder}/home",
+            "TMPDIR": f"{folder}/tmp",  # emulators are found there by name
             "HF_LEROBOT_HOME": f"{folder}/home/lerobot",
             "HF_HUB_OFFLINE": "1",
         }
