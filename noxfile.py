@@ -15,6 +15,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "draccus>=0.10")
+AUTHOR_TOOLS = ("build", "hatchling", "mypy>=1.13", "ruff>=0.9")
+MATRIX = "tests/template/matrix.py"
 ALL = (
     "./lerobot-core[new,testing]",
     "./lerobot-motors[opencv,demo]",
@@ -45,10 +47,25 @@ def tests(session: nox.Session) -> None:
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
-    session.notify("template")
-    install(session, *ALL, *TEST_TOOLS)
     session.notify("docs")
+    install(session, *ALL, *TEST_TOOLS, *AUTHOR_TOOLS)
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
+    if not session.posargs:  # which ask for some of the tests
+        session.run("python", MATRIX)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Tests that are too long for every day, with every mutant of the conformance kit."""
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "-m", "pytest", "-m", "nightly", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Good parts pass the conformance kit, parts broken on purpose do not: a table, and JSON with `--json FILE`."""
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "tests/core/mutants/report.py", *session.posargs)
 
 
 @nox.session
@@ -76,8 +93,8 @@ def robot_side(session: nox.Session) -> None:
 @nox.session
 def template(session: nox.Session) -> None:
     """What `lr new` makes, for every role and for all in one, through its author's CI: lint, types, wheel, tests, check."""
-    install(session, *ALL, "build", "hatchling", "mypy>=1.13", "ruff>=0.9")
-    session.run("python", "tests/template/matrix.py", *session.posargs)
+    install(session, *ALL, *AUTHOR_TOOLS)
+    session.run("python", MATRIX, *session.posargs)
 
 
 @nox.session

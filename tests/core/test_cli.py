@@ -81,7 +81,7 @@ def test_a_command_gets_its_config(lr) -> None:
             "hint: `lr things --help`",
         ),
         (["gone"], 1, "error: 'core.no_such:gone' cannot be imported", "hint: "),
-        (["--bogus"], 2, "error: No such option", "hint: "),
+        (["--bogus"], 2, "error: '--bogus' stands before a command", "hint: "),
         (["--plugin=nothing.py", "work"], 1, "error: plugin file 'nothing.py' does not exist", "hint: "),
     ],
 )

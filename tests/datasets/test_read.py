@@ -166,7 +166,7 @@ def edit_info(root: Path, **changes: Any) -> None:
 
 
 def test_a_missing_dataset_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"info\.json' not found"):
+    with pytest.raises(DataError, match=r"no meta/info\.json there"):
         Reader(tmp_path / "nothing")
     with pytest.raises(DataError, match="'owner/nothing'") as caught:
         LeRobotDataset("owner/nothing")

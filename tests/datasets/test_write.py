@@ -247,7 +247,7 @@ def test_resuming_with_something_else(root: Path) -> None:
         assert part in caught.value.message
     with pytest.raises(DataError, match="is not empty"):
         recordings.backend(root).create(other, 10)
-    with pytest.raises(DataError, match="not found"):
+    with pytest.raises(DataError, match=r"no dataset in .* to add to"):
         recordings.backend(root / "none").create(other, 10, resume=True)
 
 

@@ -31,11 +31,11 @@ def installed(host, monkeypatch, tmp_path):
     assert plugins.host() is host
 
 
-def record(root: Path, *args: str) -> dict:
+def record(root: Path, *args: str, episodes: int = 2) -> dict:
     report = root.parent / "report.json"
     words = [
         "record", *ROBOT, CAMERA, *TELEOP, "--dataset.repo_id=me/set", f"--dataset.root={root}", "--dataset.vcodec=h264",
-        "--dataset.single_task=wave", "--dataset.num_episodes=2", "--dataset.episode_time_s=1", "--dataset.reset_time_s=0.2",
+        "--dataset.single_task=wave", f"--dataset.num_episodes={episodes}", "--dataset.episode_time_s=1", "--dataset.reset_time_s=0.2",
         f"--output_file={report}", *args,
     ]  # fmt: skip
     lr.main(words, prog_name="lr", standalone_mode=False)
@@ -45,7 +45,7 @@ def record(root: Path, *args: str) -> dict:
 def test_two_episodes_then_one_more(tmp_path):
     root = tmp_path / "set"
     report = record(root)
-    record(root, "--resume=true", "--dataset.num_episodes=1")
+    record(root, "--resume=true", episodes=1)
     dataset = choose(DatasetBackend, "lerobot", repo_id="me/set", root=str(root)).build().open()
     assert (dataset.num_episodes, dataset.num_frames) == (3, 90)
     assert json.loads((root / "meta/info.json").read_text())["robot_type"] == "so_follower"

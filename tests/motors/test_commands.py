@@ -44,7 +44,9 @@ def run(*args: str) -> None:
 
 def record(*args: str, root: Path | str = "set") -> dict:
     dataset = ("--dataset.type=toy_store", "--dataset.repo_id=me/set", *([f"--dataset.root={root}"] if root else []))
-    run("record", *ROBOT, *TELEOP, *dataset, *SHORT, "--output_file=report.json", *args)
+    given = {arg.partition("=")[0] for arg in args}
+    short = [option for option in SHORT if option.partition("=")[0] not in given]
+    run("record", *ROBOT, *TELEOP, *dataset, *short, "--output_file=report.json", *args)
     return json.loads(Path("report.json").read_text())
 
 

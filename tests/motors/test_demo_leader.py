@@ -30,6 +30,9 @@ class ToyStage:
     def begin_try(self) -> None:
         self.tries += 1
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class ToyTime:
     """Monotonic time that a test moves on."""

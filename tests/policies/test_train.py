@@ -54,12 +54,18 @@ def state_env(fixtures):
     return ["--dataset.repo_id=fix/state_env", f"--dataset.root={fixtures / 'datasets/state_env'}"]
 
 
+def over(*options: str) -> list[str]:
+    """The tiny policy's options with those given instead of its own."""
+    given = {option.partition("=")[0] for option in options}
+    return [*(option for option in TINY if option.partition("=")[0] not in given), *options]
+
+
 @pytest.fixture
 def run(state_env):
     """Train in this process with the options of the recorded run and those given."""
 
     def go(*options: str) -> Trainer:
-        trainer = Trainer(train.load([*TINY, *state_env, *options]).value)
+        trainer = Trainer(train.load(over(*state_env, *options)).value)
         trainer.train()
         return trainer
 
@@ -195,7 +201,7 @@ def test_killed_and_resumed_equals_unbroken(run, state_env, tmp_path):
     options += ["--scheduler.type=diffuser", "--scheduler.num_warmup_steps=3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(*options, f"--output_dir={whole}")
-    command = [sys.executable, "-c", KILL_AT_13, "train", *TINY, *state_env, *options, f"--output_dir={broken}"]
+    command = [sys.executable, "-c", KILL_AT_13, "train", *over(*state_env, *options, f"--output_dir={broken}")]
     ended = subprocess.run(command, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
     assert os.readlink(broken / "checkpoints/last") == "000010"
@@ -252,7 +258,7 @@ def test_nothing_to_resume_is_said(tmp_path):
 )
 def test_what_is_not_done_is_refused(option, state_env):
     with pytest.raises(ConfigError, match="not supported"):
-        train.load([*TINY, *state_env, f"--{option}"])
+        train.load(over(*state_env, f"--{option}"))
 
 
 def test_fine_tuning_scales_by_the_new_data_and_renames(run, state_env, recording, tmp_path):
@@ -276,7 +282,7 @@ def test_fine_tuning_scales_by_the_new_data_and_renames(run, state_env, recordin
 
 def test_cameras_are_scaled_by_imagenet_and_read_by_workers_alike(fixtures, tmp_path):
     data = ["--dataset.repo_id=fix/video2", f"--dataset.root={fixtures / 'datasets/video2'}"]
-    options = [*TINY, *data, "--steps=2", "--batch_size=2", "--save_checkpoint=false"]
+    options = over(*data, "--steps=2", "--batch_size=2", "--save_checkpoint=false")
     here = Trainer(train.load([*options, f"--output_dir={tmp_path / 'a'}"]).value)
     assert here.config.num_workers == 0
     stats = here.policy.preprocessor.find("normalizer_processor").stats

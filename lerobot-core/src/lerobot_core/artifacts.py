@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lerobot_core.errors import CheckpointError
+from lerobot_core.errors import CheckpointError, first_sentence
+
+#: file that tells what a folder is, and the words for it
+_SIGNS = {"config.json": "a checkpoint", "meta/info.json": "a dataset", "checkpoints": "a training run"}
+
+
+def holds(folder: Path) -> str:
+    """What a folder holds instead of what was looked for, for the end of a message; empty where that is unknown."""
+    found = [words for sign, words in _SIGNS.items() if (folder / sign).exists()]
+    return f"; it holds {found[0]}" if found else ""
 
 
 def resolve(path_or_repo: str | Path, revision: str | None = None, patterns: Sequence[str] | None = None) -> Path:
@@ -23,6 +32,8 @@ def resolve(path_or_repo: str | Path, revision: str | None = None, patterns: Seq
     if folder.is_dir():
         return folder
     name = str(path_or_repo)
+    if folder.is_file():
+        raise CheckpointError(f"'{name}' is a file", path=folder, hint=f"give its folder, '{folder.parent}'")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise CheckpointError(
             f"folder '{name}' does not exist", path=folder, hint="give an existing folder or owner/name"
@@ -31,7 +42,7 @@ def resolve(path_or_repo: str | Path, revision: str | None = None, patterns: Seq
         from huggingface_hub import snapshot_download  # optional library, imported on use
     except ImportError:
         raise CheckpointError(
-            f"'{name}' is not a folder here; downloading it needs huggingface_hub",
+            f"folder '{name}' does not exist; downloading a repository needs huggingface_hub",
             path=folder,
             hint='pip install "lerobot-core[hub]", or give an existing folder',
         ) from None
@@ -39,7 +50,7 @@ def resolve(path_or_repo: str | Path, revision: str | None = None, patterns: Seq
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns) if patterns else None))
     except (OSError, ValueError) as failure:
         raise CheckpointError(
-            f"'{name}' is not a folder here and could not be downloaded: {failure}",
+            f"folder '{name}' does not exist, and could not be downloaded: {first_sentence(failure)}",
             path=folder,
-            hint="check the name, the network and `huggingface-cli login`",
+            hint="check the path; for a repository, the name, the network and `huggingface-cli login`",
         ) from failure

@@ -8,7 +8,6 @@ checked strictly (3.7 is no integer, "false" is no boolean). Knows nothing of cl
 from __future__ import annotations
 
 import json
-import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import attrs
-import yaml
 
 from lerobot_core import artifacts
-from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean
-from lerobot_core.registry import Choice, config_class, registry
+from lerobot_core.errors import ConfigError, LeRobotError, Problem, did_you_mean, few
+from lerobot_core.options import Flag, Text, parse_options, parse_yaml, read_file, split_options
+from lerobot_core.registry import Choice, Registry, config_class, registry
 
 C = TypeVar("C")
 COMMAND_LINE = "the command line"
@@ -28,10 +27,6 @@ _REST = "lerobot_rest"
 _NULL = ("null", "none", "~", "")
 _SCALARS = (str, bool, int, float, Path)
 _BAD: Any = object()
-
-
-class Text(str):
-    """A value as typed on the command line; the type that receives it parses it."""
 
 
 def rest() -> Any:
@@ -59,98 +54,6 @@ class Resolved:
     origins: dict[str, str]
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-_REPLACED = ("bool", "float", "int", "timestamp")
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with the 1.2 meaning of scalars: 1e-4 is a number, `on`, `no` and dates are text, 010 is no octal."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _REPLACED]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$", re.I), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), list("-+0123456789"))
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:(?:\d+\.\d*|\.\d+)(?:e[-+]?\d+)?|\d+e[-+]?\d+|\.inf)$|^\.nan$", re.I),
-    list("-+0123456789."),
-)
-
-
-def parse_yaml(text: str) -> Any:
-    """YAML or JSON text as plain data.
-
-    Raises:
-        ConfigError: the text is not YAML.
-    """
-    try:
-        return yaml.load(text, Loader=_Loader)  # a SafeLoader: plain data only
-    except yaml.YAMLError as failure:
-        raise ConfigError(f"not valid YAML: {' '.join(str(failure).split())}") from failure
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """A configuration file.
-
-    Raises:
-        ConfigError: it is missing, is not YAML or JSON, or is not a mapping.
-    """
-    if not path.is_file():
-        raise ConfigError(f"config file '{path}' does not exist", hint="check --config_path")
-    data = parse_yaml(path.read_text())
-    if data is None:  # an empty file, or one of comments only
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError(f"config file '{path}' holds {type(data).__name__}, expected options by name")
-    return data
-
-
-def parse_options(args: Sequence[str]) -> dict[str, Any]:
-    """Dotted options as nested data with `Text` leaves: `--a.b=v`, `--a.b v`, and a bare `--flag` for true.
-
-    Raises:
-        ConfigError: something that is not an option.
-    """
-    data, strays = _split_options(args)
-    if strays:
-        problems = [Problem("", f"unexpected argument '{word}'") for word in strays]
-        raise ConfigError(problems, hint="options look like --robot.port=/dev/ttyACM0")
-    return data
-
-
-def _split_options(args: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """(nested options, words that are no options)."""
-    data: dict[str, Any] = {}
-    strays = []
-    left = list(args)
-    while left:
-        word = left.pop(0)
-        if not word.startswith("--") or len(word) == 2:
-            strays.append(word)
-            continue
-        name, equals, value = word[2:].partition("=")
-        if not equals:
-            value = left.pop(0) if left and not left[0].startswith("--") else "true"
-        _put(data, name.split("."), Text(value))
-    return data, strays
-
-
-def _put(data: dict[str, Any], keys: list[str], value: Text) -> None:
-    for key in keys[:-1]:
-        inner = data.get(key, {})
-        if isinstance(inner, Text):  # `--robot=arm` or `--cameras={top: …}`, and now a part of it
-            parsed = parse_yaml(inner)
-            inner = parsed if isinstance(parsed, dict) else {"type": inner}
-        data[key] = inner
-        data = inner
-    data[keys[-1]] = value
-
-
 # --- layers -----------------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +68,7 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
     if (path := options.pop("config_path", None)) is not None:
         layers.append((str(path), _without_null(read_file(Path(path)), kind)))
     for section, folder in _checkpoint_paths(kind, [*layers, ("", options)]):
-        stored = artifacts.resolve(folder, patterns=["*.json", "*.safetensors"]) / "config.json"
+        stored = _stored_config(section, folder)
         layers.append((str(stored), {section: {**read_file(stored), "path": str(stored.parent)}}))
         if section in options:
             options[section] = {key: value for key, value in options[section].items() if key != "path"}
@@ -181,6 +84,19 @@ def load(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | Non
     return Resolved(value, to_data(value), origins)
 
 
+def _stored_config(section: str, path: str) -> Path:
+    """`config.json` of the checkpoint a section was given."""
+    folder = artifacts.resolve(path, patterns=["*.json", "*.safetensors"])
+    if not (folder / "config.json").is_file():
+        places = (folder / "checkpoints/last/pretrained_model", folder / "pretrained_model")
+        inner = next((place for place in places if place.is_dir()), "outputs/…/pretrained_model")
+        raise ConfigError(
+            [Problem(f"{section}.path", f"no checkpoint in '{folder}': no config.json there{artifacts.holds(folder)}")],
+            hint=f"give the folder of a checkpoint as --{section}.path, as {inner}",
+        )
+    return folder / "config.json"
+
+
 def _wanted_defaults(kind: type[Any], layers: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
     """The command's defaults without those of optional sections that no other layer mentions."""
     optional = {name for name, hint in field_types(kind).items() if _is_union(hint)}
@@ -190,7 +106,7 @@ def _wanted_defaults(kind: type[Any], layers: Sequence[tuple[str, Mapping[str, A
 
 def picked(kind: type[Any], args: Sequence[str], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The merged data before checking: what `--help` needs to know the picked types."""
-    return _merge(dict(defaults or {}), _split_options(args)[0], kind)
+    return _merge(dict(defaults or {}), split_options(args)[0], kind)
 
 
 def _without_null(data: Mapping[str, Any], kind: type[Any]) -> dict[str, Any]:
@@ -310,6 +226,8 @@ class _Structure:
         return _BAD
 
     def any(self, value: Any, kind: Any, path: str) -> Any:
+        if isinstance(value, Flag) and kind not in (bool, Any) and bool not in get_args(kind):
+            return self.bad(path, f"needs a value, as in --{path}=…")
         if isinstance(value, Text) and not (kind in _SCALARS or _is_union(kind) or get_origin(kind) is Literal):
             value = self.yaml(value, path)
             if value is _BAD:
@@ -335,6 +253,7 @@ class _Structure:
         try:
             return parse_yaml(value)
         except ConfigError as failure:
+            self.hint = failure.hint
             return self.bad(path, failure.message)
 
     def scalar(self, value: Any, kind: Any, path: str) -> Any:
@@ -370,7 +289,7 @@ class _Structure:
 
     def sequence(self, value: Any, kind: Any, path: str) -> Any:
         if not isinstance(value, (list, tuple)):
-            return self.bad(path, f"expected a list, got {value!r}")
+            return self.bad(path, f"expected a list as [0, 1, 2], got {value!r}")
         args = get_args(kind)
         fixed = get_origin(kind) is tuple and not (len(args) == 2 and args[1] is Ellipsis)
         if fixed and len(args) != len(value):
@@ -399,13 +318,15 @@ class _Structure:
         name, folder = options.pop("type", None), options.pop("path", None)
         known = registry(role)
         if name is None:
-            names = ", ".join(known.names()) or "none installed"
+            names = few(known.names()) or "none installed"
             return self.bad(f"{path}.type", f"missing; pick a {known.noun} (known: {names})")
+        if isinstance(name, Flag):
+            return self.any(name, str, f"{path}.type")
         try:
             component = known.get(str(name)).component
             kind = config_class(component)
         except LeRobotError as failure:
-            self.hint = failure.hint or self.hint
+            self.hint = _named_option(known, path, str(name)) or failure.hint or self.hint
             return self.bad(f"{path}.type", failure.message)
         config = self.attrs(options, kind, path)
         return _BAD if config is _BAD else Choice(str(name), config, component, Path(folder) if folder else None)
@@ -428,7 +349,7 @@ class _Structure:
             elif field.default is attrs.NOTHING:
                 self._missing(hints[field.name], where)
         for key in others:
-            near = did_you_mean(key, hints)
+            near = did_you_mean(key, _names_below(hints))
             self.bad(f"{path}.{key}" if path else key, f"unknown option{near}")
         if len(self.problems) > before:
             return _BAD
@@ -443,6 +364,26 @@ class _Structure:
             self.any({}, without_none(kind), path)
         else:
             self.bad(path, "missing")
+
+
+def _named_option(known: Registry, path: str, value: str) -> str:
+    """What `--robot=/dev/ttyACM0` was probably meant to be: the first option that must be given."""
+    if not known.listed or not {"/", ":"} & set(value):  # it may be a type
+        return ""
+    fields = attrs.fields(config_class(known.listed[0].component))
+    name = next((field.name for field in fields if field.default is attrs.NOTHING), "type")
+    return f"options of '{path}' have names, as in --{path}.{name}={value}"
+
+
+def _names_below(hints: Mapping[str, Any]) -> list[str]:
+    """The names of fields, and of what is in those that are sections: `robot`, `robot.type`."""
+    names = list(hints)
+    for name, hint in hints.items():
+        inner = without_none(hint)
+        names += [f"{name}.{below}" for below in field_types(inner)]
+        if _choice_role(inner) is not None:
+            names += [f"{name}.type", f"{name}.path"]
+    return names
 
 
 def _scalar(value: Any, kind: Any) -> Any:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from types import FrameType
-from typing import IO, Any, TextIO
+from typing import Any, TextIO
 
 from lerobot_core.errors import PluginError
 
@@ -134,11 +134,6 @@ def _folder() -> str:
         return ""
 
 
-def _set_folder(folder: str) -> None:
-    if folder:
-        os.chdir(folder)
-
-
 def _set_environment(variables: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(variables)
@@ -156,7 +151,7 @@ def _set_handlers(handlers: dict[int, Any]) -> None:
 
 #: what a plugin leaves as it was: name → (read it, put it back)
 _PROCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
-    "the working folder": (_folder, _set_folder),
+    "the working folder": (_folder, lambda folder: os.chdir(folder or ".")),
     "os.environ": (lambda: dict(os.environ), _set_environment),
     "sys.path": (lambda: list(sys.path), lambda paths: setattr(sys, "path", paths)),
     "sys.stderr": (lambda: sys.stderr, lambda stream: setattr(sys, "stderr", stream)),
@@ -170,47 +165,31 @@ _PROCESS: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 @contextmanager
 def _aside(remarks: list[str]) -> Iterator[None]:
     """What the block prints, natively or not, becomes a remark; stdout and stderr stay what they were and open."""
-    if not (_is_open(1) and _is_open(2)):
+    try:
+        kept = {number: os.dup(number) for number in (2, 1)}
+    except OSError:  # one of them was closed before `lr` began
         yield
         return
-    stdout, stderr = sys.stdout, sys.stderr
-    kept = [(number, os.dup(number)) for number in (1, 2)]
-    stdout.flush()
-    with _scratch() as printed:
+    streams = sys.stdout, sys.stderr
+    sys.stdout.flush()
+    with open(os.memfd_create("printed") if hasattr(os, "memfd_create") else os.devnull, "w+b") as printed:
         os.dup2(printed.fileno(), 1)
         try:
             yield
         finally:
-            if sys.stdout is not stdout or stdout.closed:
+            if sys.stdout is not streams[0] or streams[0].closed:
                 remarks.append("closed or replaced sys.stdout; undone")
-            if not stdout.closed:
-                stdout.flush()
-            for number, copy in kept:
+            if not streams[0].closed:
+                streams[0].flush()
+            for number, copy in kept.items():
                 os.dup2(copy, number)
                 os.close(copy)
-            sys.stdout, sys.stderr = _reopened(stdout, 1), _reopened(stderr, 2)
+            sys.stdout, sys.stderr = _open(streams[0], 1), _open(streams[1], 2)
             if printed.seek(0, os.SEEK_END):
                 printed.seek(0)
                 remarks.append(f"printed {printed.read(60).decode(errors='replace')!r}")
 
 
-def _scratch() -> IO[bytes]:
-    """A file that is gone when it is closed."""
-    if hasattr(os, "memfd_create"):
-        return open(os.memfd_create("printed"), "w+b")
-    from tempfile import TemporaryFile  # slow to import
-
-    return TemporaryFile()
-
-
-def _is_open(number: int) -> bool:
-    try:
-        os.fstat(number)
-    except OSError:
-        return False
-    return True
-
-
-def _reopened(stream: TextIO, number: int) -> TextIO:
+def _open(stream: TextIO, number: int) -> TextIO:
     """The stream, or a new one on the same descriptor when it was closed."""
     return open(number, "w", closefd=False) if stream.closed else stream

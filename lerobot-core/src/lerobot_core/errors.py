@@ -103,9 +103,22 @@ class WireError(LeRobotError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """The choice most like `name`, or an empty string."""
-    found = get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    """The choice most like `name`, or the only one that begins with it, or an empty string."""
+    known = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    found = found or [choice for choice in known if choice.startswith(name.lower())][:2]
+    return known[found[0]] if len(found) == 1 else ""
+
+
+def first_sentence(failure: BaseException) -> str:
+    """What another library says in its first sentence; the rest is often a page."""
+    return str(failure).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
+
+
+def few(names: Iterable[str], most: int = 8, between: str = ", ") -> str:
+    """Names as one short text: "a, b, c and 12 more"."""
+    known = list(names)
+    return between.join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

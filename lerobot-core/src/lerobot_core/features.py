@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from lerobot_core.errors import FeatureError, did_you_mean
+from lerobot_core.errors import FeatureError, did_you_mean, few
 
 STATE, ENV_STATE, ACTION = "observation.state", "observation.environment_state", "action"
 IMAGES = "observation.images."
@@ -251,16 +251,25 @@ def rename(features: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, A
     return {names.get(key, key): value for key, value in features.items()}
 
 
+OTHER_FEATURES = "use --rename_map={found: needed}, other cameras, or a policy trained on these features"
+
+
 def match(
-    have: Mapping[str, Any], need: Mapping[str, Any], names: Mapping[str, str] | None = None, *, what: str = "input"
+    have: Mapping[str, Any],
+    need: Mapping[str, Any],
+    names: Mapping[str, str] | None = None,
+    *,
+    what: str = "input",
+    hint: str = OTHER_FEATURES,
 ) -> dict[str, str]:
-    """Check one seam: every feature needed is there with the same shape (and type, where both say one).
+    """Check one seam: every feature needed is there with the same shape (and type and unit, where both say one).
 
     Args:
         have: what the giving side offers, under its own names; values carry a `shape` and maybe a `type`.
         need: what the taking side requires.
         names: have-name → need-name, where they differ.
         what: what the features are, for the message.
+        hint: what the user can do about it.
 
     Returns:
         need-name → have-name for every feature needed.
@@ -273,17 +282,20 @@ def match(
     problems = [f"rename of '{key}': no such feature{did_you_mean(key, have)}" for key in names if key not in have]
     twice = [key for key in have if renamed[names.get(key, key)] != key]
     problems += [f"'{names.get(key, key)}' is there twice once '{key}' is renamed" for key in twice]
+    missing: list[str] = []
     for key, wanted in need.items():
         if key not in renamed:
-            problems.append(f"'{key}' {wanted} is missing{did_you_mean(key, renamed)}")
+            missing.append(f"'{key}' {wanted} is missing{did_you_mean(key, renamed)}")
             continue
         found = have[renamed[key]]
         type_differs = getattr(found, "type", None) != getattr(wanted, "type", None) and hasattr(found, "type")
+        unit, other = getattr(wanted, "unit", ""), getattr(found, "unit", "")
         if tuple(found.shape) != tuple(wanted.shape) or (type_differs and hasattr(wanted, "type")):
             problems.append(f"'{key}' is {found}, needed is {wanted}")
-    if problems:
+        elif unit and other and unit != other:
+            problems.append(f"'{key}' is in {other}, needed is {unit}")
+    if problems := problems + missing:
         raise FeatureError(
-            f"{what} does not fit: " + "; ".join(problems) + f" (found: {', '.join(have) or 'nothing'})",
-            hint="use --rename_map={found: needed}, other cameras, or a policy trained on these features",
+            f"{what} does not fit: {few(problems, 3, '; ')} (found: {few(have, 6) or 'nothing'})", hint=hint
         )
     return {key: renamed[key] for key in need}

@@ -40,31 +40,25 @@ def _item(kind: type, item: Any) -> Any:
         _check_target(item, "it")
         return item
     made = kind(*item)
-    name = made.name
-    pattern = _WORDS if kind is Command else _WORD
-    if not isinstance(name, str) or not re.fullmatch(pattern, name):
+    name, summary = made.name, made.summary
+    if not isinstance(name, str) or not re.fullmatch(_WORDS if kind is Command else _WORD, name):
         raise PluginError(f"{name!r} is no name: letters, digits and . _ + - only")
-    summary = made.summary
     if not isinstance(summary, str) or len(summary) > _SUMMARY or not summary.isprintable():
         raise PluginError(f"the summary of '{name}' is not one printable line of at most {_SUMMARY} characters")
+    for field in ("target",) if kind is Command else ("config", "build", "suite"):
+        if field != "suite" or made.suite:
+            _check_target(getattr(made, field), f"{field} of '{name}'")
     if kind is Component:
-        _check_component(made)
-    else:
-        _check_target(made.target, f"target of '{name}'")
+        _check_extras(made)
     return made
 
 
-def _check_component(component: Component) -> None:
-    name = component.name
-    _check_target(component.config, f"config of '{name}'")
-    _check_target(component.build, f"build of '{name}'")
-    if component.suite:
-        _check_target(component.suite, f"suite of '{name}'")
-    needs = component.needs
+def _check_extras(component: Component) -> None:
+    needs, example = component.needs, component.example
     if isinstance(needs, str) or not all(isinstance(need, str) and need for need in needs):
-        raise PluginError(f"needs of '{name}' is not a tuple such as (\"cv2=opencv-python\",), got {needs!r}")
-    if not isinstance(component.example, Mapping):
-        raise PluginError(f"example of '{name}' is not a mapping of options, got {component.example!r}")
+        raise PluginError(f"needs of '{component.name}' is not a tuple such as (\"cv2=opencv-python\",), got {needs!r}")
+    if not isinstance(example, Mapping):
+        raise PluginError(f"example of '{component.name}' is not a mapping of options, got {example!r}")
 
 
 def _check_target(target: Any, what: str) -> None:

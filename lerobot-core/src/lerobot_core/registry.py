@@ -10,7 +10,7 @@ import attrs
 
 from lerobot_core import plugins, roles
 from lerobot_core.components import Component
-from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
+from lerobot_core.errors import LeRobotError, PluginError, did_you_mean, few
 from lerobot_core.hookspecs import NOUNS
 from lerobot_core.plugins import resolve as resolve
 
@@ -81,8 +81,10 @@ class Registry:
         raise PluginError(self._unknown(name), hint=self._advice())
 
     def _unknown(self, name: str) -> str:
-        known = ", ".join(self.names()) or "none installed"
-        return f"unknown {self.noun} '{name}'{did_you_mean(name, self.names())} (known: {known})"
+        known = few(self.names()) or "none installed"
+        others = [noun for role, (_, noun) in ROLES.items() if name in Registry(role).names()]
+        what = f"'{name}' is a {others[0]}, no {self.noun}" if others else f"unknown {self.noun} '{name}'"
+        return f"{what}{did_you_mean(name, self.names())} (known: {known})"
 
     def _advice(self) -> str:
         advice = []

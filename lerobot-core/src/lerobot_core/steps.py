@@ -53,8 +53,16 @@ class Steps:
         observation = features.observation_features(self.observed(robot), use_videos=use_videos)
         return observation | features.action_features(robot.action_features)
 
-    def check_actions(self, given: Mapping[str, Any], robot: Robot, what: str) -> None:
+    def check_actions(
+        self, given: Mapping[str, Any], robot: Robot, what: str, hint: str = features.OTHER_FEATURES
+    ) -> None:
         """The seam between what gives actions and the robot that takes them, with the steps in between.
+
+        Args:
+            given: features of the actions.
+            robot: what takes them.
+            what: gives them, for the message.
+            hint: what to do where they do not fit.
 
         Raises:
             FeatureError: an action the robot or a step needs is not given.
@@ -64,6 +72,7 @@ class Steps:
             {name: features.of(value) for name, value in after.items()},
             {name: features.of(value) for name, value in robot.action_features.items()},
             what=what,
+            hint=hint,
         )
 
 

@@ -26,6 +26,7 @@ class LeRobotReader(Reader):
         """The same episodes as a `LeRobotDataset`."""
         from lerobot_datasets.dataset import LeRobotDataset
 
+        self.require_videos()
         return LeRobotDataset(
             self._config.repo_id,
             root=self.root,
@@ -55,6 +56,8 @@ class LeRobotBackend:
         """
         folder = layout.local_root(self.config.repo_id, self.config.root)
         if resume:
+            if not (folder / layout.INFO).is_file():
+                raise DataError(f"no dataset in '{folder}' to add to", path=folder, hint="begin one without --resume")
             writer = Writer.resume(folder, encoder=self.config.encoding)
             try:
                 writer.require(features, fps, robot_type)

@@ -136,7 +136,7 @@ class Arm:
         if set(stored) != set(self.bus.motors):
             raise DeviceError(
                 f"calibration file '{self.path}' is of {', '.join(stored)}, this arm has {', '.join(self.bus.motors)}",
-                hint="give the arm another id, or remove the file",
+                hint="give the arm the --robot.id or --teleop.id it was calibrated with, or remove the file and `lr calibrate`",
             )
         return stored
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 NormMode = Literal["degrees", "range_m100_100", "range_0_100"]
 
+#: What users read behind a value of each mode.
+UNITS = {"degrees": "deg", "range_m100_100": "%", "range_0_100": "%"}
 #: Lowest value and width of the two percentage modes.
 SPANS = {"range_m100_100": (-100.0, 200.0), "range_0_100": (0.0, 100.0)}
 

@@ -53,6 +53,10 @@ def open_dataset(config: TrainConfig) -> DatasetReader:
     )
     backend = choice.build()
     reader = backend.open(options.episodes)
+    if options.episodes and reader.num_episodes < len(set(options.episodes)):
+        last = backend.open().num_episodes - 1
+        unknown = [episode for episode in options.episodes if not 0 <= episode <= last]
+        raise DataError(f"dataset.episodes names {unknown}, which do not exist", hint=f"its episodes are 0 to {last}")
     if options.exclude_episodes:
         chosen = options.episodes or range(reader.num_episodes)
         left = [episode for episode in chosen if episode not in options.exclude_episodes]

@@ -345,9 +345,11 @@ def usable_device(name: str | None) -> str:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name is None:
         return next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
-    if not available.get(name.partition(":")[0], False):
+    kind = name.partition(":")[0]
+    if not available.get(kind, False):
         there = ", ".join(kind for kind, found in available.items() if found)
-        raise ConfigError(f"device '{name}' is not on this machine (found: {there})", hint="--policy.device=cpu")
+        what = "is not on this machine" if kind in available else f"is none of {', '.join(available)}"
+        raise ConfigError(f"device '{name}' {what} (found: {there})", hint="--policy.device=cpu")
     return name
 
 

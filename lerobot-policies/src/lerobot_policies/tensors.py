@@ -22,4 +22,6 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as failure:
-        raise CheckpointError(f"'{file}' cannot be read: {failure}", path=file) from failure
+        raise CheckpointError(
+            f"'{file}' cannot be read: {failure}", path=file, hint="copy or download the file again"
+        ) from failure

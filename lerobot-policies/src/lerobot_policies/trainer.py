@@ -101,7 +101,8 @@ class Trainer:
         self.run = Path(config.output_dir)
         if not config.resume and (self.run / "checkpoints").exists():
             raise ConfigError(
-                f"'{self.run}' holds the checkpoints of a run", hint="choose another --output_dir, or --resume=true"
+                f"output_dir '{self.run}' exists and holds the checkpoints of a run",
+                hint="choose another --output_dir, or --resume=true",
             )
         torch.backends.cudnn.benchmark = not config.cudnn_deterministic
         torch.backends.cudnn.deterministic = config.cudnn_deterministic
@@ -118,6 +119,11 @@ class Trainer:
         )
         self.dataset = reader.torch(*torch_arguments(config, options, reader))
         self.sampler = self.dataset.sampler(seed=config.seed, shuffle=True, drop_last=options.drop_last_frames)
+        if config.batch_size > len(self.sampler):
+            raise ConfigError(
+                f"batch_size {config.batch_size} is more than the dataset's {len(self.sampler)} frames to train on",
+                hint=f"--batch_size={len(self.sampler)} at most",
+            )
         self.step, self._random = 0, None
         if config.resume:
             self._resume(Path(config.checkpoint_path))

@@ -12,7 +12,6 @@ import threading
 import time
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
 
 import attrs
 import numpy as np
@@ -22,6 +21,7 @@ from lerobot_core.errors import FeatureError, LeRobotError, WireError
 from lerobot_core.features import ACTION, PolicyFeature, match, rename
 from lerobot_core.roles import Policy
 from lerobot_serve import messages, wire
+from lerobot_serve.addresses import is_local
 from lerobot_serve.batcher import Batcher
 from lerobot_serve.messages import Bye, Fault, Hello, Message, Observe, Refused, Reset, Welcome
 
@@ -250,11 +250,3 @@ def _is_dtype(array: np.ndarray, feature: PolicyFeature) -> bool:
     if feature.type != "VISUAL":
         return array.dtype == np.float32
     return array.dtype == np.uint8 or (array.dtype == np.uint16 and feature.shape[0] == 1)
-
-
-def is_local(address: str) -> bool:
-    """Whether only this machine can reach an address."""
-    parts = urlsplit(address)
-    return parts.scheme in ("ipc", "inproc", "abstract", "unix") or (
-        (parts.hostname or "") in ("localhost", "::1") or (parts.hostname or "").startswith("127.")
-    )

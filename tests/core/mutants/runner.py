@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
@@ -18,6 +19,8 @@ MUTANTS: dict[str, Mutant] = {name: mutant for module in MODULES for name, mutan
 
 #: pytest of its own: no settings of ours, no plugins of the machine, nothing written
 _QUIET = ("-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:logging", "-W", "ignore", "-x")
+#: a module's name must not come twice in a process
+_NUMBERS = count()
 _CASE = """import pytest
 from core.mutants import kinds, runner
 good = kinds.GOODS[{good!r}]
@@ -50,10 +53,6 @@ class _Notes:
         self.failed: list[str] = []
         self.passed = 0
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            raise RuntimeError(f"the checks cannot be collected: {report.longrepr}")
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
             self.failed.append(report.nodeid.rpartition("::")[2])
@@ -63,13 +62,15 @@ class _Notes:
 
 def _run(folder: Path, good: str, source: str, words: str = "") -> Verdict:
     """Run a suite, or the checks whose names hold the words, until the first failure."""
-    file = folder / f"test_{len(list(folder.iterdir()))}.py"
+    file = folder / f"test_mutant_{next(_NUMBERS)}.py"
     file.write_text(_CASE.format(good=good, fixture=GOODS[good].fixture, source=source))
     (folder / "pytest.ini").write_text("[pytest]\n")
     notes, began = _Notes(), time.perf_counter()
     chosen = ("-k", words) if words else ()
     with mock.patch.dict(os.environ, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}):
-        pytest.main([str(file), *_QUIET, "-c", str(folder / "pytest.ini"), *chosen], plugins=[notes])
+        status = pytest.main([str(file), *_QUIET, "-c", str(folder / "pytest.ini"), *chosen], plugins=[notes])
+    if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RuntimeError(f"no check of '{good}' could be run ({words or 'the whole suite'}): pytest says {status}")
     return Verdict(notes.failed[0] if notes.failed else "", time.perf_counter() - began, notes.passed)
 
 

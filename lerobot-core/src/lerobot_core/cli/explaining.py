@@ -9,7 +9,7 @@ import click
 from lerobot_core import config
 from lerobot_core.cli.commands import ConfigCommand
 from lerobot_core.cli.program import lr
-from lerobot_core.errors import ConfigError
+from lerobot_core.errors import ConfigError, did_you_mean
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
@@ -19,6 +19,9 @@ def explain(ctx: click.Context, command: str) -> None:
     """Show where each option of a command comes from: lr config explain train --policy.type=act …"""
     found = lr.get_command(ctx, command)
     if not isinstance(found, ConfigCommand):
-        raise ConfigError(f"'{command}' is not a command with a configuration", hint="try lr config explain train …")
+        near = did_you_mean(command, lr.list_commands(ctx))
+        raise ConfigError(
+            f"'{command}' is not a command with a configuration{near}", hint="try lr config explain train …"
+        )
     for path, value, origin in config.explain(found.load(list(ctx.args))):
         click.echo(f"{path} = {json.dumps(value)}  ({origin})")

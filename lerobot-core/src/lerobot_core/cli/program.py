@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +14,10 @@ import click
 
 from lerobot_core import __version__, containment, plugins
 from lerobot_core.components import Command
-from lerobot_core.errors import LeRobotError, PluginError, did_you_mean
+from lerobot_core.errors import ConfigError, LeRobotError, PluginError, did_you_mean
+
+#: problems shown at once; the rest are counted
+MOST_LINES = 4
 
 
 class LazyGroup(click.Group):
@@ -64,6 +69,16 @@ class LazyGroup(click.Group):
         inner = sorted(known.split(" ")[1] for known in self._commands() if known.startswith(f"{name} "))
         return f"Work with a {name}: {', '.join(inner)}."
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as failure:
+            raise ConfigError(
+                f"'{failure.option_name}' stands before a command",
+                hint=f"options come after it: `{ctx.command_path} COMMAND {failure.option_name} …`; "
+                f"`{ctx.command_path} --help` lists the commands",
+            ) from failure
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
@@ -105,12 +120,19 @@ def main(argv: list[str] | None = None) -> None:
     if not faulthandler.is_enabled():
         faulthandler.enable(file=2)  # a plugin that ends the process natively is named by its file
     try:
-        args = _load_plugin_files(list(sys.argv[1:] if argv is None else argv))
+        args = list(sys.argv[1:] if argv is None else argv)
+        _refuse_typography(args)
+        args = _load_plugin_files(args)
         status = lr.main(args, prog_name="lr", standalone_mode=False)
     except (LeRobotError, click.ClickException) as error:
         if os.environ.get("LR_DEBUG") == "1":
             raise
         _leave(_show(error))
+    except OSError as failure:
+        if failure.errno not in _OUTSIDE or os.environ.get("LR_DEBUG") == "1":
+            raise
+        file = f"'{failure.filename}': " if failure.filename else ""
+        _leave(_show(LeRobotError(f"{file}{failure.strerror}", hint=_OUTSIDE[failure.errno])))
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         _leave(130)
@@ -126,6 +148,31 @@ def _leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
+#: what a machine refuses whatever the program does, and the user's next step
+_OUTSIDE = {
+    errno.EACCES: "give another path, or yourself the permission (chmod, chown)",
+    errno.EPERM: "give another path, or yourself the permission (chmod, chown)",
+    errno.EROFS: "give a path on a disk that can be written",
+    errno.ENOSPC: "make room, or give a path on another disk",
+    errno.EDQUOT: "make room, or give a path on another disk",
+    errno.EISDIR: "give a file",
+    errno.ENOTDIR: "give a path whose folders are folders",
+}
+
+
+def _refuse_typography(args: list[str]) -> None:
+    """Word processors and web pages turn dashes and quotes into others, which no program takes for what they were."""
+    for word in args:
+        if re.match("-?[‐-―−]", word):
+            plain = "--" + word.lstrip("-‐‑‒–—―−")
+            raise ConfigError(f"'{word}' begins with a dash that is not the plain one", hint=f"type it anew: {plain}")
+        if found := re.match(r"(--[^=]+=)?[‘’‚“”„]", word):
+            raise ConfigError(
+                f"'{word}' begins with a quote that is not the plain one",
+                hint=f'type plain quotes: {found.group(1) or ""}"…"',
+            )
+
+
 def _load_plugin_files(args: list[str]) -> list[str]:
     """Take every `--plugin FILE` out of the arguments and load it, before any command is looked up."""
     left: list[str] = []
@@ -133,6 +180,8 @@ def _load_plugin_files(args: list[str]) -> list[str]:
     for word in words:
         if word == "--plugin" or word.startswith("--plugin="):
             file = word.partition("=")[2] or next(words, "")
+            if not file:
+                raise ConfigError("--plugin does not say which file", hint="as in --plugin=my_arm.py")
             plugins.host().add_file(Path(file))
         else:
             left.append(word)
@@ -141,7 +190,10 @@ def _load_plugin_files(args: list[str]) -> list[str]:
 
 def _show(error: LeRobotError | click.ClickException) -> int:
     message = error.message if isinstance(error, LeRobotError) else error.format_message()
-    for line in message.splitlines():
+    lines = message.splitlines()
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES - 1], f"and {len(lines) - MOST_LINES + 1} more; LR_DEBUG=1 shows all"]
+    for line in lines:
         click.echo(f"error: {line}", err=True)
     hint = error.hint if isinstance(error, LeRobotError) else "`--help` lists the options"
     if hint:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lerobot_core.errors import DataError
+from lerobot_core import artifacts
+from lerobot_core.errors import DataError, first_sentence
 from lerobot_core.features import DEFAULT_COLUMNS, Feature, from_info, to_info
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import layout
@@ -21,6 +22,7 @@ from lerobot_datasets.v3 import layout
 logger = logging.getLogger(__name__)
 
 VERSION = "v3.0"
+RESTORE = "copy or download the file again"
 
 DEFAULT_FEATURES = {key: Feature(dtype=dtype, shape=(1,)) for key, dtype in DEFAULT_COLUMNS.items()}
 
@@ -88,7 +90,13 @@ def read_info(root: Path) -> Info:
         DataError: no such dataset, broken JSON, a missing or impossible value, or another major version.
     """
     path = root / layout.INFO
-    data = _read_json(path, "is there a dataset in this folder? check repo_id and root")
+    if not path.exists():
+        raise DataError(
+            f"no dataset in '{root}': no {layout.INFO} there{artifacts.holds(root)}",
+            path=path,
+            hint="give the folder of a dataset, or the repo_id of one recorded before",
+        )
+    data = _read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("features"), dict):
         raise DataError(f"'{path}' has no features", path=path, hint="the file is not a dataset's info.json")
     _check_version(str(data.get("codebase_version", VERSION)), path)
@@ -124,13 +132,11 @@ def _check_version(version: str, path: Path) -> None:
     )
 
 
-def _read_json(path: Path, hint: str) -> Any:
+def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"'{path}' not found", path=path, hint=hint) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"'{path}' is not valid JSON: {error}", path=path, hint="restore the file") from error
+        raise DataError(f"'{path}' is not valid JSON: {error}", path=path, hint=RESTORE) from error
 
 
 def info_text(info: Info) -> str:
@@ -153,7 +159,7 @@ def read_stats(root: Path) -> Stats | None:
     path = root / layout.STATS
     if not path.exists():
         return None
-    data = _read_json(path, "")
+    data = _read_json(path)
     return {
         key: {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()} for key, values in data.items()
     }
@@ -298,4 +304,4 @@ def _opened(path: Path, read: Any) -> Any:
     except FileNotFoundError:
         raise DataError(f"'{path}' not found", path=path, hint="the dataset is incomplete; fetch it again") from None
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' cannot be read: {error}", path=path, hint="restore the file") from error
+        raise DataError(f"'{path}' cannot be read: {first_sentence(error)}", path=path, hint=RESTORE) from error

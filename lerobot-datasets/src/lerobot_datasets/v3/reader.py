@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lerobot_core.errors import DataError, did_you_mean
+from lerobot_core.errors import DataError, did_you_mean, first_sentence
 from lerobot_core.features import Feature
 from lerobot_datasets import columns
 from lerobot_datasets.stats import Stats
@@ -112,9 +112,28 @@ class Reader:
                 f"'{path}' holds {count} of the {row['length']} frames of episode {number}", path=path, episode=number
             )
 
+    def require_videos(self) -> None:
+        """
+        Raises:
+            DataError: a video of the selected episodes is not there.
+        """
+        for key in self.info.video_keys:
+            places = {
+                (row[f"videos/{key}/chunk_index"], row[f"videos/{key}/file_index"]): row["episode_index"]
+                for row in self.episodes
+            }
+            for place, episode in places.items():
+                path = self.root / self.info.video_file(Place(*place), key)
+                if not path.exists():
+                    raise DataError(f"'{path}' does not exist", path=path, episode=episode, hint=metadata.RESTORE)
+
     def _known(self, episode: int) -> int:
         if not 0 <= episode < self.info.total_episodes:
-            raise DataError(f"no episode {episode} in '{self.root}', it has {self.info.total_episodes}")
+            raise DataError(
+                f"no episode {episode} in '{self.root}'",
+                episode=episode,
+                hint=f"its {self.info.total_episodes} episodes are 0 to {self.info.total_episodes - 1}",
+            )
         return episode
 
 
@@ -141,7 +160,9 @@ def read_columns(
             path, columns=list(stored), filters=[("episode_index", "in", list(episodes))], partitioning=None
         )
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' cannot be read: {error}", path=path, hint="restore the file") from error
+        raise DataError(
+            f"'{path}' cannot be read: {first_sentence(error)}", path=path, hint=metadata.RESTORE
+        ) from error
     if table.num_rows != length:
         raise DataError(
             f"'{path}' holds {table.num_rows} of the {length} frames of episodes {list(episodes)}",

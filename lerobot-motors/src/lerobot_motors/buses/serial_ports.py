@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+from pathlib import Path
 
 from serial.tools import list_ports
 
@@ -17,15 +19,21 @@ def found() -> list[str]:
 
 def cannot_open(path: str, failure: OSError) -> NotConnected:
     """The error for a port that did not open: what was asked, what there is, what to do."""
-    number = failure.errno
+    number, place = failure.errno, Path(path)
     hint = "`lr find-port` tells which port is which arm"
-    if number == errno.EACCES:
-        reason, hint = "permission denied", "add yourself to the group that owns it: sudo usermod -aG dialout $USER"
+    if "://" in path:
+        reason, hint = "unknown kind of address", "an emulated arm is emulated://so101"
+    elif re.fullmatch(r"COM\d+", path, re.IGNORECASE) and number == errno.ENOENT:
+        reason, hint = "that is a name of Windows", f"here it is one like /dev/ttyACM0; {hint}"
+    elif place.is_dir() or place.is_file():
+        reason = f"it is a {'folder' if place.is_dir() else 'file'}, no serial port"
     elif number == errno.ENOENT:
         reason = "there is no such port"
-    elif number == errno.EBUSY:
+    elif number in (errno.EBUSY, errno.EAGAIN):
         reason, hint = "it is in use", "close the other program that has it open"
     else:
         reason = str(failure)
+    if number == errno.EACCES:
+        reason, hint = "permission denied", "add yourself to the group that owns it: sudo usermod -aG dialout $USER"
     names = ", ".join(found()) or "none"
     return NotConnected(f"cannot open serial port '{path}': {reason} (found: {names})", device=path, hint=hint)

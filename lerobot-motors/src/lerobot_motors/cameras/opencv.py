@@ -23,6 +23,8 @@ READ_TIMEOUT = 10.0
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, -90: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 logger = logging.getLogger(__name__)
+# a camera that does not open is said by the error; OpenCV's own lines for each backend it tried hide it
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
 class OpencvCamera:
@@ -99,7 +101,7 @@ class OpencvCamera:
             raise DeviceError(
                 f"camera '{self.name}' cannot be opened",
                 device=self.name,
-                hint="look at /dev/v4l/by-id for what is plugged in, and that no other program holds it",
+                hint="give index_or_path a device of /dev/v4l/by-id, and see that no other program holds it",
             )
         return capture
 
@@ -121,17 +123,15 @@ class OpencvCamera:
         width, height = (high, wide) if turned else (wide, high)
         fps = capture.get(cv2.CAP_PROP_FPS)
         if config.width and (width, height) != (config.width, config.height):
-            raise self._refused(f"{config.width} x {config.height}", f"{width} x {height}")
+            hint = f"ask for width: {width}, height: {height}, or for another pixel format with fourcc: MJPG"
+            raise self._refused(f"{config.width} x {config.height}", f"{width} x {height}", hint)
         if config.fps and not math.isclose(fps, config.fps, rel_tol=1e-3):
-            raise self._refused(f"{config.fps:g} Hz", f"{fps:g} Hz")
+            hint = f"ask for fps: {fps:g}, or for another pixel format with fourcc: MJPG"
+            raise self._refused(f"{config.fps:g} Hz", f"{fps:g} Hz", hint)
         self.width, self.height, self.fps = width, height, fps
 
-    def _refused(self, asked: str, given: str) -> DeviceError:
-        return DeviceError(
-            f"camera '{self.name}': asked for {asked}, it gives {given}",
-            device=self.name,
-            hint="ask for what it gives, or for another pixel format with fourcc=MJPG",
-        )
+    def _refused(self, asked: str, given: str, hint: str) -> DeviceError:
+        return DeviceError(f"camera '{self.name}': asked for {asked}, it gives {given}", device=self.name, hint=hint)
 
     def _start(self) -> None:
         if self._file:

@@ -18,6 +18,8 @@ import click
 
 from lerobot_core.loop import LoopHealth, Tick
 
+#: What to do with a leader that does not fit the robot.
+SAME_JOINTS = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
 #: Time between two refreshes of the live figures [ns].
 REFRESH = 250_000_000
 

@@ -54,8 +54,11 @@ class RecordDataset:
     backend: Choice[DatasetBackend] = rest()
 
     def __attrs_post_init__(self) -> None:
-        if self.fps <= 0 or self.num_episodes <= 0 or self.episode_time_s <= 0 or self.reset_time_s < 0:
-            raise ValueError("fps, num_episodes and episode_time_s are above 0, reset_time_s is not below 0")
+        for name in ("fps", "num_episodes", "episode_time_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is above 0, got {getattr(self, name):g}")
+        if self.reset_time_s < 0:
+            raise ValueError(f"reset_time_s is not below 0, got {self.reset_time_s:g}")
         if not self.single_task.strip():
             raise ValueError("single_task says what the robot does, got nothing")
         name = str(getattr(self.backend.config, "repo_id", "") or "").rpartition("/")[2]
@@ -251,7 +254,7 @@ def record(config: RecordConfig) -> None:
             f"dataset backend '{options.backend.type}' cannot upload", hint="leave out --dataset.push_to_hub"
         )
     steps = Steps(config.observation_steps, config.action_steps)
-    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     stored = steps.recorded(robot, use_videos=options.video)
     interrupt = console.Interrupt()
     with connected(robot, teleop):

@@ -124,7 +124,8 @@ def read_actions(dataset: DatasetReader, episode: int, robot: Robot, steps: Step
             "the dataset does not name the elements of its 'action'",
             hint="only a recording of named joints can be replayed",
         )
-    steps.check_actions(dict.fromkeys(feature.names, float), robot, f"episode {episode}")
+    hint = "it was recorded with another robot: pick that one as --robot.type, or another dataset"
+    steps.check_actions(dict.fromkeys(feature.names, float), robot, f"episode {episode}", hint)
     names = [name for name in feature.names if steps.action or name in robot.action_features]
     columns = [feature.names.index(name) for name in names]
     return RecordedActions(dataset.columns(episode)[features.ACTION][:, columns], names)

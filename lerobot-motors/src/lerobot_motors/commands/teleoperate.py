@@ -51,7 +51,7 @@ def teleoperate(config: TeleoperateConfig) -> None:
     """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --ramp_speed; Ctrl-C ends."""
     robot, teleop = config.robot.build(), config.teleop.build()
     steps = Steps(config.observation_steps, config.action_steps)
-    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'")
+    steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     interrupt = console.Interrupt()
     with connected(robot, teleop), interrupt.caught():
         health = run_loop(

@@ -21,6 +21,7 @@ from lerobot_motors.emulators import memory, profiles
 #: Longest an emulator may take to start [s].
 START_TIMEOUT = 10.0
 STOP_TIMEOUT = 2.0
+_HINT = "as in emulated://so101?name=left&motion=sine"
 
 
 @attrs.frozen(kw_only=True)
@@ -105,11 +106,16 @@ def parse(url: str) -> Address:
     chain, given = parts.netloc, dict(parse_qsl(parts.query, keep_blank_values=True))
     if chain not in profiles.CHAINS:
         known = ", ".join(profiles.CHAINS)
-        raise ConfigError(f"emulated chain '{chain}'{did_you_mean(chain, profiles.CHAINS)} (known: {known})")
+        raise ConfigError(
+            f"'{url}': unknown emulated chain '{chain}'{did_you_mean(chain, profiles.CHAINS)} (known: {known})",
+            hint=_HINT,
+        )
     options = [field.name for field in attrs.fields(Address) if field.name != "chain"]
     for key in given:
         if key not in options:
-            raise ConfigError(f"'{url}': option '{key}'{did_you_mean(key, options)} (known: {', '.join(options)})")
+            raise ConfigError(
+                f"'{url}': unknown option '{key}'{did_you_mean(key, options)} (known: {', '.join(options)})", hint=_HINT
+            )
     motion = given.get("motion", "none")
     if motion not in ("none", "sine"):
         raise ConfigError(f"'{url}': motion is none or sine, got '{motion}'")

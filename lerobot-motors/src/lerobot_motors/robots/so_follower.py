@@ -67,7 +67,7 @@ class SoFollower:
 
     @property
     def action_features(self) -> Mapping[str, Any]:
-        return {joint + POS: float for joint in self.bus.motors}
+        return so_arm.features(self.bus.motors)
 
     @property
     def is_connected(self) -> bool:

@@ -41,7 +41,7 @@ class SoLeader:
 
     @property
     def action_features(self) -> Mapping[str, Any]:
-        return {joint + POS: float for joint in self.bus.motors}
+        return so_arm.features(self.bus.motors)
 
     @property
     def feedback_features(self) -> Mapping[str, Any]:

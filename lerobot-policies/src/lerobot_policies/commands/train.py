@@ -12,6 +12,7 @@ import click
 from lerobot_core import config
 from lerobot_core.cli.commands import ConfigCommand
 from lerobot_core.errors import ConfigError
+from lerobot_core.options import parse_options
 from lerobot_policies.train_config import TrainConfig
 
 STORED = "train_config.json"
@@ -25,7 +26,7 @@ class TrainCommand(ConfigCommand):
     """Reads the options of the run to resume before those given, wherever the run was named by."""
 
     def load(self, args: list[str]) -> config.Resolved:
-        options = config.parse_options(args)
+        options = parse_options(args)
         if str(options.get("resume", "")).lower() != "true":
             return super().load(args)
         model = _model_folder(options)

@@ -31,6 +31,7 @@ from lerobot_core.roles import (
     Teleoperator,
 )
 from lerobot_core.steps import Steps
+from lerobot_serve.addresses import check_address
 from lerobot_serve.client import ClientOptions, PolicyClient
 from lerobot_serve.commands.serve import TOKEN_VARIABLE
 from lerobot_serve.local import local_server
@@ -113,6 +114,8 @@ class RunConfig:
             raise ValueError("fps and num_episodes are above 0, episode_time_s and reset_time_s are not below 0")
         if self.dataset is not None and not self.task.strip():
             raise ValueError("task says what the robot does and is stored with every frame: give --task=…")
+        if self.server is not None:
+            check_address("server", self.server)
         self.client_options()
 
     def client_options(self) -> ClientOptions:

@@ -14,6 +14,7 @@ import click
 from lerobot_core.cli import config_command
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Policy
+from lerobot_serve.addresses import check_address
 from lerobot_serve.server import PolicyServer
 
 #: Where the token may stand instead of on the command line, which other users of a machine can read.
@@ -37,6 +38,9 @@ class ServeConfig:
     token: str = ""
     fps: float | None = None
     until_eof: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        check_address("address", self.address)
 
 
 @config_command(ServeConfig)

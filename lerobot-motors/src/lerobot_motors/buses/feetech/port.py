@@ -46,7 +46,7 @@ class Port(PortHandler):
     def setupPort(self, cflag_baud: int) -> bool:
         if self.is_open:
             self.closePort()
-        self.ser = serial.Serial(self.port_name, self.baudrate, timeout=SLICE)
+        self.ser = serial.Serial(self.port_name, self.baudrate, timeout=SLICE, exclusive=True)
         self.is_open = True
         self.tx_time_per_byte = 10_000 / self.baudrate  # [ms]
         return True
