@@ -24,6 +24,7 @@ ALL = (
     "./lerobot-policies",
     "./lerobot-serve",
 )
+DISTRIBUTIONS = ("lerobot-core", "lerobot-motors", "lerobot-datasets", "lerobot-policies", "lerobot-serve")
 PRODUCED = "outputs/interop"
 ROBOT_SIDE = ("./lerobot-core", "./lerobot-motors", "./lerobot-datasets", "./lerobot-serve")
 
@@ -46,6 +47,7 @@ def tests(session: nox.Session) -> None:
     session.notify("lint")
     session.notify("types")
     session.notify("robot_side")
+    session.notify("docs")
     install(session, *ALL, *TEST_TOOLS, *AUTHOR_TOOLS)
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
     if not session.posargs:  # which ask for some of the tests
@@ -104,6 +106,13 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site in outputs/site; a warning, a dead link or a dead anchor is an error."""
+    install(session, *ALL, "mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10")
+    session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def produce(session: nox.Session) -> None:
     """Checkpoints and a dataset of ours for the session `interop`."""
     install(session, *ALL)
@@ -129,11 +138,24 @@ def bridge(session: nox.Session) -> None:
 
 
 @nox.session
-def build(session: nox.Session) -> None:
-    """Wheels of all five distributions, installed together into this clean environment."""
-    session.install("build")
-    wheels = Path(session.create_tmp())
-    for name in ("core", "motors", "datasets", "policies", "serve"):
-        session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), f"lerobot-{name}", silent=True)
-    session.install(*CONSTRAINTS, *map(str, wheels.glob("*.whl")))
-    session.run("lr", "plugins", env={"LR_STRICT_PLUGINS": "1"})
+def release(session: nox.Session) -> None:
+    """Build and check all sdists and wheels, installed together in a clean environment.
+
+    `nox -s release -- lerobot-serve` (or `all`) also asks whether version, changelog and tag agree.
+    """
+    session.install("build", "packaging>=24.2")
+    names = DISTRIBUTIONS if session.posargs == ["all"] else session.posargs
+    if names:
+        session.run("python", "tests/house/release.py", "ready", *names)
+    folder = Path(session.create_tmp())
+    for old in folder.glob("lerobot_*"):
+        old.unlink()
+    for name in DISTRIBUTIONS:
+        session.run("python", "-m", "build", "--outdir", str(folder), name, silent=True)
+    session.run("python", "tests/house/release.py", "built", str(folder))
+    session.run("python", "-m", "venv", "--clear", str(folder / "clean"))
+    clean = folder / "clean" / "bin"
+    session.run(str(clean / "pip"), "install", "-q", *CONSTRAINTS, *map(str, folder.glob("*.whl")), external=True)
+    strict = {"LR_STRICT_PLUGINS": "1", "PYTHONPATH": ""}
+    session.run(str(clean / "lr"), "plugins", env=strict, external=True)
+    session.run(str(clean / "lr"), "--help", env=strict, external=True)

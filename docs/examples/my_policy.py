@@ -30,7 +30,8 @@ class MyPolicy(Policy):
     config_class = MyPolicyConfig
 
     def build(self):
-        inputs = self.config.robot_state_feature.shape[0] + 192 * len(self.config.image_features)
+        features = self.config.input_features.values()
+        inputs = sum(192 if feature.type == "VISUAL" else feature.shape[0] for feature in features)
         outputs = self.config.action_feature.shape[0] * self.config.chunk_size
         self.net = nn.Sequential(nn.Linear(inputs, 128), nn.ReLU(), nn.Linear(128, outputs))
 
@@ -38,9 +39,9 @@ class MyPolicy(Policy):
         return (self.chunk(batch) - batch["action"]).abs()[~batch["action_is_pad"]].mean(), {}
 
     def chunk(self, batch, generators=()):
-        pictures = [adaptive_avg_pool2d(batch[key], 8).flatten(1) for key in self.config.image_features]
-        seen = torch.cat([batch["observation.state"], *pictures], dim=1)  # (B, S + 192 N)
-        return self.net(seen).unflatten(1, (self.config.chunk_size, -1))  # (B, T, A)
+        pictures, inputs = self.config.image_features, self.config.input_features
+        seen = [adaptive_avg_pool2d(batch[key], 8).flatten(1) if key in pictures else batch[key] for key in inputs]
+        return self.net(torch.cat(seen, dim=1)).unflatten(1, (self.config.chunk_size, -1))  # (B, T, A)
 
 
 @hookimpl

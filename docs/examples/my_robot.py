@@ -42,7 +42,7 @@ class MyRobot:
     def send_action(self, action):
         check_action(action, self)
         self.at |= {joint: min(max(goal, -self.reach), self.reach) for joint, goal in action.items()}
-        return dict(self.at)
+        return {joint: self.at[joint] for joint in action}
 
 
 @hookimpl

@@ -1,53 +1,58 @@
-"""Code in Markdown is code: Python parses, shell parses, and every `lr` command named there exists."""
+"""Code on a page is code: every block runs, or is checked where it says why not, and every `lr` command exists."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from house import source
+from house import pages, source
 from lerobot_core import plugins
 
-BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", re.M | re.S)
-
-
-def blocks(text: str, *languages: str) -> list[str]:
-    """Fenced blocks of these languages, without their indent."""
-    return [
-        "\n".join(line.removeprefix(indent) for line in body.splitlines())
-        for indent, language, body in BLOCK.findall(text)
-        if language in languages
-    ]
+#: but those of a project that is yet to be made
+PAGES = [page for page in source.documents() if "{{" not in str(page)]
+#: those with code on them
+CODE = [page for page in PAGES if any(pages.blocks(page.read_text()))]
+#: blocks that need what a test has not; each says why on its page
+NOT_RUN = 3
 
 
 def lr_commands(script: str) -> list[list[str]]:
-    """Leading plain words of every `lr …` line, as ["dataset", "info"]."""
+    """Leading plain words of every `lr …` line, as ["dataset", "info"], but of those that bring a plugin."""
     found = []
     for line in script.replace("\\\n", " ").splitlines():
-        words = line.removeprefix("$ ").split()
-        if words[:1] == ["lr"]:
+        words = line.split()
+        if words[:1] == ["lr"] and "--plugin" not in words:
             plain = [word for word in words[1:3] if re.fullmatch(r"[a-z][a-z-]*", word)]
             found.append(plain if words[1:2] == plain[:1] else [])
     return found
 
 
-@pytest.fixture(params=source.documents(), ids=lambda file: str(file.relative_to(source.ROOT)))
-def document(request: pytest.FixtureRequest) -> Path:
-    return request.param
+def name(file: Path) -> str:
+    return str(file.relative_to(source.ROOT))
 
 
-def test_python_parses(document: Path) -> None:
-    for block in blocks(document.read_text(), "python", "py"):
-        compile(block, str(document), "exec")
+@pytest.mark.parametrize("page", CODE, ids=name)
+def test_every_block_runs(page: Path) -> None:
+    environment = {**os.environ, "LR_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, pages.__file__, str(page)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_shell_parses(document: Path) -> None:
-    for block in blocks(document.read_text(), "bash", "sh", "console", "shell"):
-        done = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
-        assert done.returncode == 0, f"{document}: {done.stderr}"
+@pytest.mark.parametrize("page", CODE, ids=name)
+def test_blocks_say_what_they_are(page: Path) -> None:
+    for block in pages.blocks(page.read_text()):
+        assert block.kind in pages.KINDS, f"line {block.line}: '{block.kind}' (known: {', '.join(pages.KINDS)})"
+        if block.kind == "python":
+            compile(block.text, str(page), "exec")
+        elif block.kind == "sh":
+            done = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+            assert done.returncode == 0, f"line {block.line}: {done.stderr}"
 
 
 def test_commands_exist() -> None:
@@ -56,15 +61,62 @@ def test_commands_exist() -> None:
     known = {command.name for _, command in host.call("lr_commands")}
     groups = {name.split(" ")[0] for name in known}
     unknown = []
-    for document in source.documents():
-        for block in blocks(document.read_text(), "bash", "sh", "console", "shell"):
-            for words in lr_commands(block):
+    for page in PAGES:
+        for block in pages.blocks(page.read_text()):
+            for words in lr_commands(block.text) if block.kind == "sh" and not block.title else []:
                 if words and words[0] not in known and not (words[0] in groups and " ".join(words) in known):
-                    unknown.append(f"{document.relative_to(source.ROOT)}: lr {' '.join(words)}")
+                    unknown.append(f"{name(page)}: lr {' '.join(words)}")
     assert not unknown, "\n".join(unknown)
 
 
+@pytest.mark.parametrize("page", [page for page in PAGES if source.ROOT / "docs" not in page.parents], ids=name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """The build of the site asks the same of the pages in docs."""
+    local = [link for link in pages.links(page.read_text()) if not link.startswith("https://")]
+    assert not [link for link in local if not (page.parent / link).exists()]
+
+
+def test_few_blocks_are_not_run() -> None:
+    found = [
+        f"{name(page)}:{block.line}: {block.not_run}"
+        for page in PAGES
+        for block in pages.blocks(page.read_text())
+        if block.not_run
+    ]
+    assert len(found) <= NOT_RUN, "\n".join(found)
+
+
+def test_links_are_found() -> None:
+    text = "[a](docs/a.md#part) and ![b](b.png), `[c](c)`, [d](#here)\n"
+    assert list(pages.links(text)) == ["docs/a.md", "b.png"]
+
+
 def test_blocks_are_found() -> None:
-    text = "x\n```python\na = 1\n```\n  ```bash\n  lr dataset info PATH \\\n    --json\n  lr --help\n  ```\n"
-    assert blocks(text, "python") == ["a = 1"]
-    assert lr_commands(blocks(text, "bash")[0]) == [["dataset", "info"], []]
+    text = (
+        "x\n```python\na = 1\n```\n\n- item\n\n  ```sh\n  lr dataset info PATH \\\n    --json\n  lr --help\n  ```\n\n"
+        '<!-- not run: needs an arm -->\n```toml title="a.toml"\n```\n\nand\n\n    lr info\n'
+    )
+    python, fenced, toml, indented = pages.blocks(text)
+    assert (python.kind, python.line, python.text) == ("python", 2, "a = 1\n")
+    assert lr_commands(fenced.text) == [["dataset", "info"], []]
+    assert (toml.title, toml.not_run) == ("a.toml", "needs an arm")
+    assert (indented.kind, indented.text) == ("sh", "lr info\n")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```python\n1 / 0\n```",
+        "    false\n",
+        "    lr teleoperat --fps=1\n",
+        "    pip install ./lerobot-motors[cv]\n",
+        "    pip install ./lerobot-arms\n",
+        "    nox -s nothing\n",
+        "```toml\na =\n```",
+    ],
+)
+def test_a_block_that_fails_fails_its_page(block: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n{block}")
+    done = subprocess.run([sys.executable, pages.__file__, str(page)], capture_output=True, check=False)
+    assert done.returncode != 0
