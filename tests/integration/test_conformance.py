@@ -158,6 +158,7 @@ class TestFeetechBus(MotorBusSuite):
         "Max_Torque_Limit": (500, 1000),
     }
     too_large: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (1 << 16,), "Max_Torque_Limit": (1 << 16, -1)}
+    calibrated = "Homing_Offset"
     torque_register = "Torque_Enable"
     faults = ("a flipped bit", "half a reply", "noise in front", "an echo")
     packets = (

@@ -321,6 +321,23 @@ class OneByOne(ToyBus):
         return super().sync_read(register, motors)
 
 
+class PingsWithoutPort(ToyBus):
+    def ping(self, motor):
+        return super().ping(motor) if self._open else None
+
+
+class QuietAboutTheLost(ToyBus):
+    """Releases those that answer and says nothing of the others."""
+
+    def disable_torque(self, motors=None):
+        super().disable_torque([name for name in motors or self.motors if name not in self.unplugged])
+
+
+class WritesNoCalibration(ToyBus):
+    def write_calibration(self, calibration):
+        """Keeps it in memory only."""
+
+
 class ForgetsCalibration(ToyBus):
     def read_calibration(self):
         return {name: values for name, values in super().read_calibration().items() if name != "gripper"}
@@ -381,5 +398,8 @@ MUTANTS = {
     "a ping always answers": bus(AnswersForAll, "answers_a_ping"),
     "reads without a port": bus(ReadsWithoutPort, "needs_a_connection or connects_again"),
     "one packet per servo": bus(OneByOne, "keeps_up"),
+    "pings without a port": bus(PingsWithoutPort, "using_it_needs"),
+    "quiet about the lost": bus(QuietAboutTheLost, "does_not_keep_the_others"),
+    "calibration not written": bus(WritesNoCalibration, "a_calibration_is_written"),
     "calibration of some": bus(ForgetsCalibration, "a_calibration_comes_back"),
 }

@@ -151,6 +151,13 @@ class GoesHome(ToyArm):
         self.bus.sync_write("Goal_Position", dict.fromkeys(self.bus.motors, 0))
 
 
+class GoesOn(ToyArm):
+    """Powers on with the goal of the last session."""
+
+    def configure(self):
+        self.bus.enable_torque()
+
+
 class StaysPowered(ToyArm):
     def disconnect(self):
         for device in self.devices:
@@ -454,6 +461,7 @@ MUTANTS = {
     "slow read": arm(SlowRead, "reading_keeps_up"),
     "no numpy numbers": arm(PlainFloatsOnly, "numbers_of_numpy"),
     "goes home on connecting": arm(GoesHome, "connecting_moves_nothing"),
+    "goes on to the last goal": arm(GoesOn, "connecting_moves_nothing"),
     "stays powered": arm(StaysPowered, "it_stops_as_declared"),
     "stops at the first broken device": arm(StopsAtFirst, "disconnect_tries_every_device"),
     "a broken camera keeps the arm powered": arm(StopsAtFirstCamera, "disconnect_tries_every_device"),

@@ -152,6 +152,11 @@ class ClosedTwice(ToyEnv):
         super().close()
 
 
+class StepsWhenClosed(ToyEnv):
+    def close(self):
+        """The window is closed, the rest stays."""
+
+
 class LeavesARenderer(ToyEnv):
     def reset(self, *, seed=None):
         threading.Timer(1.0, int).start()
@@ -445,6 +450,7 @@ MUTANTS = {
     "keys that are no features": env(PlacesAsVector, "observations_match"),
     "env's channels first": env(FirstChannels, "observations_match"),
     "closed twice raises": env(ClosedTwice, "close_can_be_called"),
+    "steps when closed": env(StepsWhenClosed, "after_close"),
     "renderer left running": env(LeavesARenderer, "nothing_outlives"),
     "numbers rounded": tracker(Rounds, "numbers_are_kept"),
     "steps counted": tracker(CountsItself, "numbers_are_kept"),
