@@ -10,19 +10,23 @@ from typing import Any, ClassVar
 
 import pytest
 
+from lerobot_core import plugin as core_plugin
 from lerobot_core import roles
 from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
 from lerobot_core.testing import (
     AggregatorSuite,
     CameraSuite,
+    CommandSuite,
     MotorBusSuite,
     PolicySuite,
     RobotSuite,
     TeleoperatorSuite,
 )
+from lerobot_datasets import plugin as datasets_plugin
 from lerobot_motors import emulators, plugin, so_arm
 from lerobot_motors.cameras.pattern import decode, draw
+from lerobot_policies import plugin as policies_plugin
 from lerobot_serve import plugin as serve_plugin
 
 
@@ -256,3 +260,16 @@ class TestActEnsemble(TestAct):
 
     checkpoint = "act_novae_env_ensemble"
     untrained = ("model.encoder_latent_input_proj.weight",)
+
+
+COMMANDS = [
+    command
+    for offering in (core_plugin, plugin, datasets_plugin, policies_plugin, serve_plugin)
+    for command in getattr(offering, "lr_commands", list)()
+    if not command.summary.startswith("The same as")  # another name, with the help of the first
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+class TestCommands(CommandSuite):
+    works_on = ("pyarrow", "av")  # `lr dataset …`

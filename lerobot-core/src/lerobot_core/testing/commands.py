@@ -97,7 +97,7 @@ class CommandSuite(Suite):
         text = self.said(result)
         assert result.exit_code != 0
         assert len(text.strip().splitlines()) <= 6, text
-        assert wrong.strip("-").partition("=")[0] in text, f"'{wrong}' is not named: {text}"
+        assert re.split("[=.]", wrong.strip("-"))[0] in text, f"'{wrong}' is not named: {text}"
 
     def test_importing_it_is_light(self, command: Any) -> None:
         """Its help must come at once. Fix: import torch and the like inside the function; print nothing at import."""
