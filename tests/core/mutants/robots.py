@@ -1,4 +1,4 @@
-"""Faults of robots and teleoperators."""
+"""Faults of robots in how they move, connect and stop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from core.mutants.kinds import Mutant
 from lerobot_core.errors import DeviceError
-from lerobot_core.testing.fakes import ToyArm, ToyArmConfig, ToyLeader, ToyLeaderConfig
+from lerobot_core.testing.fakes import ToyArm, ToyArmConfig
 from lerobot_core.testing.fakes.arm import TICKS
 
 
@@ -86,12 +86,6 @@ class AnswersInTicks(ToyArm):
         return {key: value * TICKS for key, value in super().send_action(action).items()}
 
 
-class ObservesTicks(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return seen | {key: seen[key] * TICKS + 2048 for key in self.action_features}
-
-
 class SwapsJoints(ToyArm):
     """Pairs sorted names with unsorted ones."""
 
@@ -149,6 +143,13 @@ class GoesHome(ToyArm):
     def configure(self):
         super().configure()
         self.bus.sync_write("Goal_Position", dict.fromkeys(self.bus.motors, 0))
+
+
+class GoesOn(ToyArm):
+    """Powers on with the goal of the last session."""
+
+    def configure(self):
+        self.bus.enable_torque()
 
 
 class StaysPowered(ToyArm):
@@ -216,112 +217,6 @@ class BareNames(ToyArm):
         return dict(zip(action, super().send_action({f"{k}.pos": v for k, v in action.items()}).values(), strict=True))
 
 
-class ActsUnseen(ToyArm):
-    """Its action keys are not those of its observations."""
-
-    @property
-    def observation_features(self):
-        return {key.replace(".pos", ".angle"): value for key, value in super().observation_features.items()}
-
-    def get_observation(self):
-        seen = {key.replace(".pos", ".angle"): value for key, value in super().get_observation().items()}
-        return seen | {"stamps": {key.replace(".pos", ".angle"): at for key, at in seen["stamps"].items()}}
-
-
-class LosesJoint(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        del seen["gripper.pos"], seen["stamps"]
-        return seen
-
-
-class ArraysOfOne(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return {**seen, "elbow.pos": np.array([seen["elbow.pos"]], np.float32)}
-
-
-class SmallPicture(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return {**seen, "front": seen["front"][::2]}
-
-
-class SwappedAxes(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return {**seen, "front": seen["front"].transpose(1, 0, 2).copy()}
-
-
-class ChannelsFirst(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return {**seen, "front": seen["front"].transpose(2, 0, 1).copy()}
-
-
-class FloatPicture(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        return {**seen, "front": seen["front"] / 255}
-
-
-class WallClock(ToyArm):
-    def get_observation(self):
-        return {**super().get_observation(), "stamps": {"front": time.time_ns()}}
-
-
-class SecondsForStamps(ToyArm):
-    def get_observation(self):
-        return {**super().get_observation(), "stamps": {"front": time.monotonic()}}
-
-
-class FrozenStamps(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        self.first = getattr(self, "first", seen["stamps"])
-        return {**seen, "stamps": dict(self.first)}
-
-
-class SharedPicture(ToyArm):
-    def get_observation(self):
-        seen = super().get_observation()
-        self.buffer = getattr(self, "buffer", np.zeros_like(seen["front"]))
-        self.buffer[...] = seen["front"]
-        return {**seen, "front": self.buffer}
-
-
-class OneDict(ToyArm):
-    """Fills one dict again and again."""
-
-    def get_observation(self):
-        first, self.seen = not hasattr(self, "seen"), getattr(self, "seen", {})
-        found = super().get_observation()
-        self.seen.update(found if first else {key: found[key] for key in self.seen})
-        return self.seen
-
-
-class OldForLost(ToyArm):
-    """Gives the last observation when a device fails."""
-
-    def get_observation(self):
-        try:
-            self.last = super().get_observation()
-        except OSError:
-            return {**self.last}
-        return {**self.last}
-
-
-class NeverRecovers(ToyArm):
-    def get_observation(self):
-        if getattr(self, "failed", False):
-            raise DeviceError("failed before", device=self.name)
-        try:
-            return super().get_observation()
-        except OSError:
-            self.failed = True
-            raise
-
-
 class CalibratesAlways(ToyArm):
     def connect(self, calibrate=True):
         super().connect(calibrate)
@@ -357,80 +252,8 @@ class LeaksFiles(ToyArm):
         self.files = [*getattr(self, "files", []), open(os.devnull)]  # noqa: SIM115
 
 
-class ReadsWithout(ToyLeader):
-    def get_action(self):
-        return super().get_action() if self.is_connected else dict.fromkeys(self.action_features, 0.0)
-
-
-class KeepsThread(ToyLeader):
-    def connect(self, calibrate=True):
-        super().connect(calibrate)
-        threading.Timer(1.0, int).start()
-
-
-class StuckHand(ToyLeader):
-    def get_action(self):
-        self.first = getattr(self, "first", super().get_action())
-        return dict(self.first)
-
-
-class OneAction(ToyLeader):
-    def get_action(self):
-        self.action = getattr(self, "action", {})
-        self.action.update(super().get_action())
-        return self.action
-
-
-class MissesAJoint(ToyLeader):
-    def get_action(self):
-        action = super().get_action()
-        del action["gripper.pos"]
-        return action
-
-
-class GivesNan(ToyLeader):
-    def get_action(self):
-        return {**super().get_action(), "gripper.pos": math.nan}
-
-
-class Words(ToyLeader):
-    def get_action(self):
-        return {key: f"{value:.1f}" for key, value in super().get_action().items()}
-
-
-class OwnEvents(ToyLeader):
-    def get_events(self):
-        return {"stop_recording": False}
-
-
-class EventsAreNumbers(ToyLeader):
-    def get_events(self):
-        return {"success": 0}
-
-
-class FeelsNothing(ToyLeader):
-    def send_feedback(self, feedback):
-        raise NotImplementedError
-
-
-class NoWayBack(ToyLeader):
-    def connect(self, calibrate=True):
-        if getattr(self, "used", False):
-            raise DeviceError("port is busy")
-        self.used = True
-        super().connect(calibrate)
-
-
-class SpacesInItsName(ToyLeader):
-    name = "my leader"
-
-
 def arm(kind: type[ToyArm], noticed: str) -> Mutant:
     return Mutant("robot", lambda: kind(ToyArmConfig()), noticed)
-
-
-def leader(kind: type[ToyLeader], noticed: str) -> Mutant:
-    return Mutant("teleoperator", lambda: kind(ToyLeaderConfig()), noticed)
 
 
 MUTANTS = {
@@ -445,7 +268,6 @@ MUTANTS = {
     "wrong sign": arm(WrongSign, "an_action_moves_the_robot"),
     "actions in radians": arm(InRadians, "limits_are_kept or an_action_moves"),
     "answers in ticks": arm(AnswersInTicks, "what_is_allowed_is_sent"),
-    "observes ticks": arm(ObservesTicks, "positions_lie_within"),
     "joints swapped": arm(SwapsJoints, "one_joint_moves_alone"),
     "absent joints sent to zero": arm(FillsUpWithZeros, "some_joints_can_be_sent"),
     "keeps the caller's dict": arm(KeepsTheDict, "the_caller_may_use_its_action"),
@@ -454,6 +276,7 @@ MUTANTS = {
     "slow read": arm(SlowRead, "reading_keeps_up"),
     "no numpy numbers": arm(PlainFloatsOnly, "numbers_of_numpy"),
     "goes home on connecting": arm(GoesHome, "connecting_moves_nothing"),
+    "goes on to the last goal": arm(GoesOn, "connecting_moves_nothing"),
     "stays powered": arm(StaysPowered, "it_stops_as_declared"),
     "stops at the first broken device": arm(StopsAtFirst, "disconnect_tries_every_device"),
     "a broken camera keeps the arm powered": arm(StopsAtFirstCamera, "disconnect_tries_every_device"),
@@ -463,35 +286,9 @@ MUTANTS = {
     "misspelt on_stop": arm(MisspeltStop, "it_says_how_it_stops"),
     "features change": arm(OldFeatures, "features_are_known_before"),
     "bare names": arm(BareNames, "names_say_what"),
-    "sent but not observed": arm(ActsUnseen, "what_is_sent_is_observed"),
-    "a joint is lost": arm(LosesJoint, "an_observation_matches"),
-    "arrays of one for scalars": arm(ArraysOfOne, "an_observation_matches"),
-    "picture of another size": arm(SmallPicture, "an_observation_matches"),
-    "height and width swapped": arm(SwappedAxes, "an_observation_matches"),
-    "channels first": arm(ChannelsFirst, "an_observation_matches"),
-    "float picture": arm(FloatPicture, "an_observation_matches"),
-    "wall-clock stamps": arm(WallClock, "an_observation_matches"),
-    "stamps in seconds": arm(SecondsForStamps, "an_observation_matches"),
-    "frozen stamps": arm(FrozenStamps, "stamps_go_on"),
-    "one buffer for all pictures": arm(SharedPicture, "observations_share_no_memory"),
-    "one dict for all observations": arm(OneDict, "share_no_memory or callers_own"),
-    "old values for lost ones": arm(OldForLost, "a_failing_device"),
-    "does not recover": arm(NeverRecovers, "a_failing_device"),
     "calibrates unasked": arm(CalibratesAlways, "asks_nobody"),
     "asks a person": arm(AsksForACalibration, "asks_nobody"),
     "is_calibrated needs the wire": arm(AsksTheWire, "asked_before_it_is_connected"),
     "bound to one thread": arm(OneThreadOnly, "another_thread"),
     "files left open": arm(LeaksFiles, "no_file_outlives"),
-    "action without a connection": leader(ReadsWithout, "the_first_read_needs"),
-    "thread left behind": leader(KeepsThread, "no_thread_outlives"),
-    "stale action": leader(StuckHand, "actions_follow"),
-    "one dict for all actions": leader(OneAction, "actions_are_the_callers_own"),
-    "leader misses a joint": leader(MissesAJoint, "an_action_matches"),
-    "leader gives NaN": leader(GivesNan, "an_action_matches"),
-    "numbers as words": leader(Words, "an_action_matches"),
-    "events of its own": leader(OwnEvents, "events_are_known"),
-    "events are numbers": leader(EventsAreNumbers, "events_are_known"),
-    "feedback is not implemented": leader(FeelsNothing, "feedback_is_taken"),
-    "connects once": leader(NoWayBack, "connects_and_reads_again"),
-    "spaces in its name": leader(SpacesInItsName, "its_name_can_name"),
 }

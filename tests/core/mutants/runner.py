@@ -11,10 +11,27 @@ from unittest import mock
 
 import pytest
 
-from core.mutants import datasets, devices, policies, robots, software
+from core.mutants import (
+    buses,
+    cameras,
+    commands,
+    envs,
+    learners,
+    loading,
+    observing,
+    policies,
+    reading,
+    recording,
+    robots,
+    steps,
+    teleoperators,
+    trackers,
+)
 from core.mutants.kinds import GOODS, Mutant
 
-MODULES = (robots, devices, datasets, policies, software)
+MODULES = (
+    robots, observing, teleoperators, cameras, buses, recording, reading, loading, policies, learners, envs, trackers, steps, commands,
+)  # fmt: skip
 MUTANTS: dict[str, Mutant] = {name: mutant for module in MODULES for name, mutant in module.MUTANTS.items()}
 
 #: pytest of its own: no settings of ours, no plugins of the machine, nothing written

@@ -23,6 +23,7 @@ class MotorBusSuite(Suite):
         roundtrips: register → raw values that must come back, with the smallest and largest, negative ones included.
         too_large: register → raw values that do not fit it and must be refused.
         shared: register every servo has, for reads of all.
+        calibrated: register that is part of a calibration and of `roundtrips`; empty when there is none.
         torque_register: register that is 1 while a servo is powered; empty when there is none.
         fps: rate of the loop it must keep up with [Hz].
         silent_seconds: longest a read of a servo that does not answer may take [s].
@@ -34,6 +35,7 @@ class MotorBusSuite(Suite):
     roundtrips: ClassVar[Mapping[str, Sequence[int]]] = {}
     too_large: ClassVar[Mapping[str, Sequence[int]]] = {}
     shared: ClassVar[str] = "Present_Position"
+    calibrated: ClassVar[str] = ""
     torque_register: ClassVar[str] = ""
     fps: ClassVar[float] = 30.0
     silent_seconds: ClassVar[float] = 1.0
@@ -76,6 +78,9 @@ class MotorBusSuite(Suite):
             lambda: bus.read(self.shared, motor),
             lambda: bus.sync_read(self.shared),
             lambda: bus.write("Goal_Position", motor, 0),
+            lambda: bus.sync_write("Goal_Position", {motor: 0}),
+            lambda: bus.ping(motor),
+            lambda: bus.enable_torque(),
         ):
             with pytest.raises(NotConnected):
                 use()
@@ -226,6 +231,18 @@ class MotorBusSuite(Suite):
         connected.write_calibration(calibration)
         assert connected.read_calibration() == calibration
 
+    def test_a_calibration_is_written(self, connected: Any) -> None:
+        """A servo that was replaced gets the old one's. Fix: write every field to its register, then read it back."""
+        needs(self.calibrated, "calibrated")
+        calibration = connected.read_calibration()
+        before = connected.sync_read(self.calibrated, normalize=False)
+        one = list(connected.motors)[-1]
+        other = next(value for value in self.roundtrips[self.calibrated] if value != before[one])
+        connected.write(self.calibrated, one, other, normalize=False)
+        assert connected.read_calibration() != calibration, f"'{self.calibrated}' is not in what was read"
+        connected.write_calibration(calibration)
+        assert connected.sync_read(self.calibrated, normalize=False) == before
+
     def test_a_missing_servo_is_its_own_error_in_time(self, connected: Any) -> None:
         """One pulled cable must not freeze the arm or blame another joint. Fix: a deadline, and the servo's name."""
         *others, missing = connected.motors
@@ -255,13 +272,15 @@ class MotorBusSuite(Suite):
         bus.disconnect(disable_torque=False)
 
     def test_a_missing_servo_does_not_keep_the_others_powered(self, bus: Any) -> None:
-        """One dead servo must not leave five hot ones. Fix: try every motor, then close the port, then raise."""
+        """One dead servo must not leave five hot ones. Fix: try every motor, then close the port, then name the dead one."""
         needs(self.torque_register, "torque_register")
         bus.connect()
         bus.disable_torque()
         missing, *others = bus.motors
         silenced = self.silence(bus, missing)
         if silenced:
+            with pytest.raises(DeviceError, match=missing):
+                bus.disable_torque()
             bus.enable_torque(others)
         with contextlib.suppress(DeviceError):
             bus.disconnect()

@@ -206,6 +206,13 @@ class EnvSuite(Suite):
         env.close()
         env.close()
 
+    def test_nothing_happens_after_close(self, env: Any) -> None:
+        """A step into a closed simulation crashes it natively. Fix: raise a LeRobotError."""
+        env.reset(seed=0)
+        env.close()
+        with pytest.raises(LeRobotError):
+            env.step(self.action(env, 0))
+
     def test_nothing_outlives_close(self, env: Any) -> None:
         """Evaluations make hundreds of them. Fix: end threads and close windows and files in `close`."""
         before, files = set(threading.enumerate()), open_files()

@@ -31,6 +31,10 @@ class LearningSuite(Suite):
         """Torch tensors that went through the pre-processor, some steps padded; None where it does not train."""
         return None
 
+    def needs_training(self, batch: Any) -> None:
+        """Skip a check of the loss where there is none, or nothing to compute it from."""
+        needs(self.trains and batch is not None, "trains, with the fixture `batch`")
+
     def loss(self, policy: Any, batch: Any) -> Any:
         torch = pytest.importorskip("torch")
         torch.manual_seed(0)
@@ -42,7 +46,7 @@ class LearningSuite(Suite):
 
     def test_the_loss_is_a_finite_number(self, policy: Any, batch: Any) -> None:
         """Training stops on anything else, hours later. Fix: a scalar with a gradient, and its parts as floats."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.train()
         loss, parts = self.loss(policy, batch)
         assert loss.ndim == 0
@@ -52,7 +56,7 @@ class LearningSuite(Suite):
 
     def test_gradients_reach_every_trainable_parameter(self, policy: Any, batch: Any) -> None:
         """A part without a gradient stays random and nobody notices. Fix: use it, or freeze or remove it."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.train()
         self.loss(policy, batch)[0].backward()
         without = [
@@ -65,7 +69,8 @@ class LearningSuite(Suite):
 
     def test_padded_steps_do_not_count(self, policy: Any, batch: Any) -> None:
         """Behind an episode's end there is nothing to imitate. Fix: mask by `action_is_pad` before averaging."""
-        needs(self.trains and PAD in batch, "trains, with action_is_pad in the batch")
+        self.needs_training(batch)
+        needs(PAD in batch, "action_is_pad in the batch")
         assert bool(batch[PAD].any()), "give a batch in which some steps are padded"
         policy.eval()
         other = {key: value.clone() if hasattr(value, "clone") else value for key, value in batch.items()}
@@ -77,7 +82,7 @@ class LearningSuite(Suite):
 
     def test_the_batch_is_not_changed(self, policy: Any, batch: Any) -> None:
         """The trainer logs and compares batches. Fix: clone before writing in place."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         kept = {key: value.clone() if hasattr(value, "clone") else value for key, value in batch.items()}
         self.loss(policy, batch)
         assert set(kept) == set(batch)
@@ -93,7 +98,7 @@ class LearningSuite(Suite):
 
     def test_gradients_are_finite(self, policy: Any, batch: Any) -> None:
         """One infinite gradient ends a run at its first step. Fix: no square root or division at zero."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.train()
         self.loss(policy, batch)[0].backward()
         wrong = [
@@ -103,7 +108,7 @@ class LearningSuite(Suite):
 
     def test_a_few_steps_make_the_loss_smaller(self, policy: Any, batch: Any) -> None:
         """A loss of a detached copy trains for days without learning. Fix: compute it from what the network gave."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         torch = pytest.importorskip("torch")
         policy.train()
         before = self.number(policy, batch)
@@ -119,20 +124,20 @@ class LearningSuite(Suite):
 
     def test_a_larger_error_costs_more(self, policy: Any, batch: Any) -> None:
         """A loss of the wrong sign runs away from the demonstrations. Fix: return what to minimise."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.eval()
         far = {**batch, "action": batch["action"] + 10.0}
         assert self.number(policy, far) > self.number(policy, batch)
 
     def test_a_loss_repeats(self, policy: Any, batch: Any) -> None:
         """Resuming and comparing runs need it. Fix: draw from torch's generator only, keep no state between batches."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.eval()
         assert self.number(policy, batch) == self.number(policy, batch)
 
     def test_the_mode_is_kept(self, policy: Any, batch: Any) -> None:
         """A policy that stays in eval mode trains without dropout. Fix: leave `train` and `eval` to the trainer."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         for mode in (True, False):
             policy.train(mode)
             self.loss(policy, batch)
@@ -141,7 +146,7 @@ class LearningSuite(Suite):
 
     def test_a_batch_of_one_has_a_loss(self, policy: Any, batch: Any) -> None:
         """The last batch of an epoch may hold one row. Fix: name the axis when squeezing."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.eval()
         loss, _ = self.loss(policy, self.rows(batch, slice(0, 1)))
         assert loss.ndim == 0
@@ -149,7 +154,7 @@ class LearningSuite(Suite):
 
     def test_every_row_counts(self, policy: Any, batch: Any) -> None:
         """A loss of the first row alone learns one demonstration in thirty. Fix: average over the whole batch."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.eval()
         first = self.number(policy, batch)
         for row in range(len(batch["action"])):
@@ -159,7 +164,8 @@ class LearningSuite(Suite):
 
     def test_a_row_of_padding_is_no_nan(self, policy: Any, batch: Any) -> None:
         """Behind the last frame a whole chunk is padding. Fix: divide by the steps that count, at least one."""
-        needs(self.trains and PAD in batch, "trains, with action_is_pad in the batch")
+        self.needs_training(batch)
+        needs(PAD in batch, "action_is_pad in the batch")
         policy.eval()
         other = {**batch, PAD: batch[PAD].clone()}
         other[PAD][0] = True
@@ -169,7 +175,7 @@ class LearningSuite(Suite):
 
     def test_more_in_the_batch_does_no_harm(self, policy: Any, batch: Any) -> None:
         """Datasets also give indices, times and tasks. Fix: pick the features by name."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         policy.eval()
         wanted, size = self.number(policy, batch), len(batch["action"])
         more = {"index": batch["action"].new_zeros(size), "observation.extra": batch["action"].new_ones(size, 2)}
@@ -177,7 +183,7 @@ class LearningSuite(Suite):
 
     def test_training_leaves_the_features_alone(self, policy: Any, batch: Any) -> None:
         """They are saved with the weights. Fix: compute, do not rewrite, features and state_dict keys."""
-        needs(self.trains, "trains")
+        self.needs_training(batch)
         before = set(policy.state_dict()), dict(policy.input_features), dict(policy.output_features)
         policy.train()
         self.loss(policy, batch)[0].backward()

@@ -117,6 +117,7 @@ class LoadingChecks:
             wanted = self.frame(episode, step)[CAMERA]
             assert found.shape == (3, *self.size)
             assert str(found.dtype) == "float32"
+            assert 0 <= found.min() <= found.max() <= 1
             self.check_picture((found * 255).round().astype(np.uint8).transpose(1, 2, 0), wanted, f"picture {index}")
 
     def test_reading_ends(self: Any, written: Any) -> None:

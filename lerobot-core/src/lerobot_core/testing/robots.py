@@ -230,6 +230,8 @@ class RobotSuite(DeviceSuite):
         watched = self.watched(robot)
         for _ in range(2):
             assert self.arrives(robot, copied(robot.get_observation()), self.goal(robot), watched)
+        if self.on_stop(robot) == "release":
+            robot.send_action(self.goal(robot))  # a goal it does not come to: it is released at once
         robot.disconnect()
         robot.connect(calibrate=False)
         start = copied(robot.get_observation())

@@ -26,9 +26,10 @@ NEEDS = (
 
 @config_command(DemoConfig)
 def demo(config: DemoConfig) -> None:
-    """Record a reaching task on an emulated arm, train a policy on it, serve it, and run it on goals it has never seen.
+    """Watch the whole loop work on an emulated arm, in one command.
 
-    The last line of standard output is JSON: success rates, number of trained runs, seconds.
+    Records a reaching task, trains a policy on it, serves it, and runs it on goals it has never seen. The last line of
+    standard output is JSON: success rates, number of trained runs, seconds.
     """
     check_installed()
     from lerobot_motors.demo import report  # these need what was just checked

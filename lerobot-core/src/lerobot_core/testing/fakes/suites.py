@@ -51,6 +51,7 @@ class ToyCameraSuite(CameraSuite):
 class ToyBusSuite(MotorBusSuite):
     roundtrips: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (0, 4095, 2048), "Homing_Offset": (-2047, 5)}
     too_large: ClassVar[dict[str, tuple[int, ...]]] = {"Goal_Position": (1 << 16, -(1 << 16))}
+    calibrated = "Homing_Offset"
     torque_register = "Torque_Enable"
     silent_seconds = 0.2
 
