@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from lerobot_core import plugins
-from lerobot_core.cli import check
 from lerobot_core.errors import PluginError
+from lerobot_core.testing import check
 from lerobot_core.testing import plugin as toys
 
 PLUGIN = """

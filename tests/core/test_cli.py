@@ -31,14 +31,12 @@ class Ran:
 
 
 @pytest.fixture
-def lr(host, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def lr(host, capsys: pytest.CaptureFixture[str]):
     """Run `lr` in this process."""
     parts.offer_all(host)
     host.offer("lr_commands", *COMMANDS, name="commands", distribution="lerobot-core")
-    from lerobot_core.cli import program
 
     def run(*args: str) -> Ran:
-        monkeypatch.setattr(program.lr, "_known", None)
         with pytest.raises(SystemExit) as ended:
             cli.main(list(args))
         return Ran(ended.value.code, *capsys.readouterr())

@@ -22,10 +22,8 @@ def _everything_installed() -> Iterator[None]:
     host = plugins.Host()
     former = plugins.use(host)
     host.discover()
-    lr._known = None
     yield
     plugins.use(former)
-    lr._known = None
 
 
 def parts_of(kind: type) -> Iterator[type]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lerobot_core.testing.check import suites
+from lerobot_core.testing.offered import suites
 
 for _distribution in ("lerobot-motors", "lerobot-serve"):
     globals().update(suites(_distribution))

@@ -114,7 +114,7 @@ def test_help_explains_every_role(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "said", "advice"),
     [
-        ([], "no role is asked for", "lr new robot my_arm"),
+        ([], "no role stands before ''", "lr new robot my_arm"),
         (["robot"], "'robot' does not end in a name", "the name last"),
         (["my_arm", "robot"], "'my_arm robot' does not end in a name", "the name last"),
         (["robto", "my_arm"], "unknown role 'robto'; did you mean 'robot'", "roles first"),

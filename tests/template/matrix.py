@@ -22,20 +22,19 @@ NAMES = {"robot": "a1", "camera": "eye_of_the_left_hand_robot"}
 LR = ("-c", "from lerobot_core.cli import main; main()")
 
 
-def steps(project: Path, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def steps(project: Path, name: str) -> dict[str, tuple[str, ...]]:
     """Step → arguments of Python, in order; run in the project's folder."""
     wheel = f"dist/{name}-0.1.0-py3-none-any.whl"
-    work = {
+    return {
         "lint": ("-m", "ruff", "check", "."),
         "format": ("-m", "ruff", "format", "--check", "."),
         "types": ("-m", "mypy", f"--cache-dir={project.parent / 'mypy'}"),
         "build": ("-m", "build", "--wheel", "--no-isolation"),
         "install": ("-m", "pip", "install", "--no-deps", "--no-index", "--force-reinstall", wheel),
         "tests": ("-m", "pytest", "-p", "no:cacheprovider"),
+        "check": (*LR, "plugins", "--check", name),
+        "uninstall": ("-m", "pip", "uninstall", "--yes", name.replace("_", "-")),
     }
-    if roles != ["command"]:  # which has no part to check
-        work["check"] = (*LR, "plugins", "--check", name)
-    return work | {"uninstall": ("-m", "pip", "uninstall", "--yes", name.replace("_", "-"))}
 
 
 def python(*args: str, folder: Path) -> tuple[bool, float, str]:
@@ -58,7 +57,7 @@ def prove(folder: Path, name: str, roles: Sequence[str]) -> bool:
     cells, red = [], ""
     went, seconds, said = python(*LR, "new", *roles, name, folder=folder)
     project = folder / name.replace("_", "-")
-    work = steps(project, name, roles)
+    work = steps(project, name)
     cells.append(f"{'ok' if went else 'RED'} {seconds:.1f}")
     for step, args in work.items() if went else ():
         went, seconds, said = python(*args, folder=project)
@@ -79,7 +78,7 @@ def main() -> None:
     if not only:
         projects.append(("my_lab", list(ROLES)))
     with tempfile.TemporaryDirectory() as folder:
-        titles = ["new", *steps(Path(folder), "", ["robot"])]
+        titles = ["new", *steps(Path(folder), "")]
         print(f"{'':16}", *(f"{title:>9}" for title in titles), " [s]")
         results = [prove(Path(folder), name, roles) for name, roles in projects]
     print(f"{sum(results)} of {len(results)} projects green")

@@ -54,8 +54,10 @@ class Command(NamedTuple):
         name: what users type; a space makes a group, e.g. "dataset info".
         target: "module:attribute" of a click command.
         summary: the help line; kept here so that `lr --help` imports no command.
+        suite: as of a Component.
     """
 
     name: str
     target: str
     summary: str
+    suite: str = ""

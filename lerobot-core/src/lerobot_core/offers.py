@@ -45,7 +45,7 @@ def _item(kind: type, item: Any) -> Any:
         raise PluginError(f"{name!r} is no name: letters, digits and . _ + - only")
     if not isinstance(summary, str) or len(summary) > _SUMMARY or not summary.isprintable():
         raise PluginError(f"the summary of '{name}' is not one printable line of at most {_SUMMARY} characters")
-    for field in ("target",) if kind is Command else ("config", "build", "suite"):
+    for field in ("target", "suite") if kind is Command else ("config", "build", "suite"):
         if field != "suite" or made.suite:
             _check_target(getattr(made, field), f"{field} of '{name}'")
     if kind is Component:

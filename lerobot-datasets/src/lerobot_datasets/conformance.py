@@ -1,16 +1,16 @@
-"""What the conformance suite must know of the `lerobot` backend: a folder to write to, and how a kill is played."""
+"""What the conformance suites must know of the parts here: a folder to write to, how a kill is played, what is imported."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from lerobot_core import roles
 from lerobot_core.config import choose
-from lerobot_core.testing import DatasetBackendSuite
+from lerobot_core.testing import CommandSuite, DatasetBackendSuite
 
 
 class LeRobotBackendSuite(DatasetBackendSuite):
@@ -28,3 +28,9 @@ class LeRobotBackendSuite(DatasetBackendSuite):
     def killed(self, backend: Any, elsewhere: Path) -> Any:
         shutil.copytree(backend.config.root, elsewhere)
         return self.made(elsewhere)
+
+
+class InfoSuite(CommandSuite):
+    """It reads tables, and its module those who read them."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("pyarrow", "av")

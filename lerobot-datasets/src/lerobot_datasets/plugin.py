@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lerobot_core.components import Command, Component, hookimpl
 
+_SUITES = "lerobot_datasets.conformance"
+
 
 @hookimpl
 def lr_dataset_backends() -> list[Component]:
@@ -14,7 +16,7 @@ def lr_dataset_backends() -> list[Component]:
             "lerobot_datasets.backend:LeRobotBackend",
             "LeRobotDataset v3.0 folder: parquet tables and mp4 videos",
             example={"repo_id": "example/set"},
-            suite="lerobot_datasets.conformance:LeRobotBackendSuite",
+            suite=f"{_SUITES}:LeRobotBackendSuite",
         )
     ]
 
@@ -22,7 +24,12 @@ def lr_dataset_backends() -> list[Component]:
 @hookimpl
 def lr_commands() -> list[Command]:
     return [
-        Command("dataset info", "lerobot_datasets.commands.info:info", "Show what a dataset holds"),
+        Command(
+            "dataset info",
+            "lerobot_datasets.commands.info:info",
+            "Show what a dataset holds",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
     ]
 
 

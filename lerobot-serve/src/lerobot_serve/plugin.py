@@ -40,5 +40,5 @@ def lr_commands() -> list[Command]:
     return [
         Command("serve", "lerobot_serve.commands.serve:serve", "Serve a policy to robots over the network"),
         Command("run", "lerobot_serve.commands.run:run", "Let a policy drive a robot"),
-        Command("rollout", "lerobot_serve.commands.run:run", "The same as `lr run`"),
+        Command("rollout", "lerobot_serve.commands.run:run", "Let a policy drive a robot: another name of `lr run`"),
     ]

@@ -51,7 +51,7 @@ def list_plugins(ctx: click.Context, as_json: bool, check: str | None, badge: Pa
     if ctx.invoked_subcommand is not None:
         return
     if check is not None:
-        holds = plugins.resolve("lerobot_core.cli.check:check_plugin")(check, as_json, badge)
+        holds = plugins.resolve("lerobot_core.testing.check:check_plugin")(check, as_json, badge)
         ctx.exit(0 if holds else 1)
     elif as_json:
         import json  # a tenth of the start of this command

@@ -72,8 +72,7 @@ def new(words: Sequence[str], output_dir: Path, description: str | None, author:
     click.echo(f"made '{folder}':")
     for role in roles:
         click.echo(f"    {role:15}  src/{name}/{role.replace('-', '_')}.py")
-    last = f"lr {folder.name} --help" if roles == ["command"] else f"lr plugins --check {name}"
-    click.echo(f'next:\n    cd {folder} && pip install -e ".[test]"\n    pytest\n    {last}')
+    click.echo(f'next:\n    cd {folder} && pip install -e ".[test]"\n    pytest\n    lr plugins --check {name}')
 
 
 def _roles_and_name(words: Sequence[str]) -> tuple[list[str], str]:
@@ -84,8 +83,9 @@ def _roles_and_name(words: Sequence[str]) -> tuple[list[str], str]:
     """
     words = [word.replace("_", "-") if word.replace("_", "-") in ROLES else word for word in words]
     if len(words) < 2 or words[-1] in ROLES:
-        asked = f"'{' '.join(words)}' does not end in a name" if set(words) & set(ROLES) else "no role is asked for"
-        raise ConfigError(asked, hint=_USAGE)
+        said, has_role = " ".join(words), bool(set(words) & set(ROLES))
+        problem = f"'{said}' does not end in a name" if has_role else f"no role stands before '{said}'"
+        raise ConfigError(problem, hint=_USAGE)
     *roles, name = words
     for role in roles:
         if role not in ROLES:

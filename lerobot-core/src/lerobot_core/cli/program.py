@@ -30,13 +30,14 @@ class LazyGroup(click.Group):
     def __init__(self, *args: Any, prefix: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prefix = prefix
-        self._known: dict[str, list[tuple[Command, str]]] | None = None
+        self._host: plugins.Host | None = None
+        self._known: dict[str, list[tuple[Command, str]]] = {}
 
     def _commands(self) -> dict[str, list[tuple[Command, str]]]:
         """Name within this group → the command and its distribution, once for each plugin that offers it."""
-        if self._known is None:
-            self._known = {}
-            for status, command in plugins.host().call("lr_commands"):
+        if self._host is not plugins.host():
+            self._host, self._known = plugins.host(), {}
+            for status, command in self._host.call("lr_commands"):
                 if command.name.startswith(self._prefix):
                     name = command.name.removeprefix(self._prefix)
                     self._known.setdefault(name, []).append((command, status.distribution))

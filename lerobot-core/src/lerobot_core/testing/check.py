@@ -1,140 +1,175 @@
-"""Runs the conformance suites on what an installed plugin offers: `python -m lerobot_core.testing.check NAME [--plugin FILE]`.
-
-Meant to be run in a process of its own, because what it runs may hang or crash. Standard output has one JSON object a line:
-what was collected, which check begins, what became of it. `lr plugins --check` reads them.
-"""
+"""`lr plugins --check`: the conformance suites on an installed plugin, in a process that may crash or hang."""
 
 from __future__ import annotations
 
-import argparse
-import inspect
+import importlib.util
 import json
-import os
+import select
+import signal
+import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
-import pytest
+import attrs
+import click
 
-from lerobot_core import plugins, testing
-from lerobot_core.components import Component
-from lerobot_core.errors import PluginError
-from lerobot_core.registry import ROLES, missing, registry, resolve
-from lerobot_core.testing.suite import Suite
+from lerobot_core import __version__, plugins
+from lerobot_core.errors import PluginError, did_you_mean
 
-#: a test module of the suites, made anew for every run
-_MODULE = """
-from lerobot_core.testing import check
-globals().update(check.suites({name!r}, {files!r}))
-"""
-_SETTINGS = "[pytest]\naddopts = --import-mode=importlib -p no:cacheprovider -p lerobot_core.testing.fixtures\n"
+#: longest a single check may take [s]
+CHECK_SECONDS = 120.0
 
 
-def suites(name: str, files: Sequence[str] = ()) -> dict[str, type]:
-    """A test class for each component of a plugin; `name` is that of the plugin, its distribution or one component."""
-    for file in files:
-        plugins.host().add_file(Path(file))
-    found = {}
-    for role, (_, noun) in ROLES.items():
-        for listed in registry(role).listed:
-            if name in (listed.plugin, listed.distribution, listed.component.name):
-                made = _suite(role, listed.component)
-                found[f"Test {noun} {listed.component.name}"] = made
-    return found
+@attrs.define
+class Part:
+    """What became of the checks of one component.
+
+    Attributes:
+        name: its role and name.
+        passed: checks that hold.
+        failed: those that do not: name, why it matters and how to fix it, what was found.
+        skipped: checks of what it does not declare, with the reason.
+        excused: checks its author marked as failing, with a reason.
+        seconds: time its checks took [s].
+    """
+
+    name: str
+    passed: int = 0
+    failed: list[dict[str, str]] = attrs.Factory(list)
+    skipped: list[dict[str, str]] = attrs.Factory(list)
+    excused: list[dict[str, str]] = attrs.Factory(list)
+    seconds: float = 0.0
+
+    def note(self, event: dict[str, Any]) -> None:
+        """Count one check that ended."""
+        self.seconds += event.get("seconds", 0.0)
+        if event["outcome"] == "passed":
+            self.passed += 1
+        else:
+            told = {key: event.get(key, "") for key in ("check", "why", "message")}
+            getattr(self, event["outcome"]).append(told)
 
 
-def _suite(role: type, component: Component) -> type:
-    """The suite of a component as a test class of its own."""
-    try:
-        kind = resolve(component.suite) if component.suite else getattr(testing, testing.SUITES[role.__name__])
-    except PluginError:
-        kind = Unimportable
-    made = type("Check", (kind,), {"component": component, "__doc__": kind.__doc__})
-    if lacking := missing(component):
-        made = pytest.mark.skip(reason=f"not installed: {lacking[0]}")(made)
-    return made
+def check_plugin(name: str, as_json: bool = False, badge: Path | None = None) -> bool:
+    """Check what a plugin offers, print the result, and tell whether everything holds.
+
+    Args:
+        name: of the plugin, of its distribution or of one component or command.
+        as_json: print JSON instead of a table.
+        badge: file for the badge, as shields read it.
+
+    Raises:
+        PluginError: nothing of that name is offered, or pytest is not installed.
+    """
+    _require(name)
+    parts = list(_run(name))
+    label = _badge(parts)
+    if badge is not None:
+        badge.write_text(json.dumps(label) + "\n")
+    if as_json:
+        click.echo(
+            json.dumps({"name": name, "parts": [attrs.asdict(part) for part in parts], "badge": label}, indent=2)
+        )
+    else:
+        _print(parts)
+        click.echo(json.dumps(label))
+    return bool(label["color"] == "brightgreen")
 
 
-class Unimportable(Suite):
-    """Stands for a suite that cannot be imported: a failure of its own, beside the checks of the other parts."""
+def _require(name: str) -> None:
+    if importlib.util.find_spec("pytest") is None:
+        raise PluginError("checking a plugin needs pytest", hint='pip install "lerobot-core[testing]"')
+    from lerobot_core.testing.offered import offered  # imports pytest
 
-    def test_its_suite_can_be_imported(self) -> None:
-        """Without it nothing is checked. Fix: correct `suite` of the Component, or what its module imports."""
-        assert self.component is not None
-        resolve(self.component.suite)
-
-
-class Reporter:
-    """pytest plugin that writes a line when a check begins and ends."""
-
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
-        self._why: dict[str, str] = {}
-
-    def _say(self, **what: Any) -> None:
-        print(json.dumps(what), file=self._out, flush=True)
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        for item in session.items:
-            self._why[item.nodeid] = " ".join(inspect.getdoc(item.function).split()) if item.function.__doc__ else ""
-        self._say(collected=len(session.items))
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if report.failed:
-            self._say(
-                part=report.nodeid.partition("::")[2],
-                check="collecting the checks",
-                outcome="failed",
-                message=_last(report),
-                why="",
-            )
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        part, check = _names(nodeid)
-        self._say(part=part, check=check, outcome="started")
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or report.failed or report.skipped:
-            part, check = _names(report.nodeid)
-            message = "" if report.passed else _last(report)
-            why = self._why.get(report.nodeid, "")
-            outcome = "excused" if hasattr(report, "wasxfail") and report.skipped else report.outcome
-            self._say(
-                part=part, check=check, outcome=outcome, seconds=round(report.duration, 3), message=message, why=why
-            )
+    if offered(name):
+        return
+    statuses = plugins.host().statuses
+    for status in statuses:
+        if name in status[:2]:
+            raise PluginError(f"{status.who} offers nothing to check: {status.error or 'no component, no command'}")
+    known = {word for status in statuses for word in status[:2]} | {item.name for _, _, item in offered()}
+    raise PluginError(
+        f"nothing called '{name}' is installed{did_you_mean(name, known)}", hint="`lr plugins` lists what is"
+    )
 
 
-def _names(nodeid: str) -> tuple[str, str]:
-    """("robot my_arm", "limits are kept[1]") of a pytest node."""
-    _, part, check = nodeid.split("::", 2)
-    return part.removeprefix("Test "), check.removeprefix("test_").replace("_", " ")
+def _run(name: str) -> list[Part]:
+    """Run the suites; a check during which the process dies or falls silent has failed."""
+    parts: dict[str, Part] = {}
+    running: dict[str, Any] | None = None
+    command = [sys.executable, "-m", "lerobot_core.testing.offered", name, *_plugin_files()]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0, start_new_session=True)
+        with process, click.progressbar(length=1, label=f"checking {name}", file=sys.stderr) as bar:
+            for event in _events(process):
+                if "collected" in event:
+                    bar.length = max(1, event["collected"])
+                elif event["outcome"] == "started":
+                    running = event
+                else:
+                    parts.setdefault(event["part"], Part(event["part"])).note(event)
+                    running = None
+                    bar.update(1)
+        if running is not None or not parts:
+            errors.seek(0)
+            at = running or {"part": name, "check": "running the checks"}
+            died = {**at, "outcome": "failed", "message": _end(process.returncode, errors.read())}
+            parts.setdefault(at["part"], Part(at["part"])).note(died)
+    return list(parts.values())
 
 
-def _last(report: Any) -> str:
-    """What went wrong, in a line."""
-    if isinstance(report.longrepr, tuple):
-        return str(report.longrepr[2]).removeprefix("Skipped: ")
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash else str(report.longrepr)
-    return " ".join(text.split())[:500]
+def _plugin_files() -> list[str]:
+    return [f"--plugin={one.distribution}" for one in plugins.host().statuses if Path(one.distribution).is_file()]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
-    parser.add_argument("--plugin", action="append", default=[])
-    options = parser.parse_args()
-    out = os.fdopen(os.dup(1), "w")  # pytest captures what the checks print
-    with tempfile.TemporaryDirectory(prefix="lr-check-") as folder:
-        settings, module = Path(folder, "pytest.ini"), Path(folder, "test_conformance.py")
-        settings.write_text(_SETTINGS)
-        module.write_text(_MODULE.format(name=options.name, files=options.plugin))
-        arguments = [str(module), "-c", str(settings), "--rootdir", folder, "-p", "no:terminal"]
-        status = pytest.main(arguments, plugins=[Reporter(out)])
-    sys.exit(status)
+def _events(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:
+    """What the process says, until it ends; it is killed when it says nothing for too long."""
+    out: IO[bytes] = process.stdout  # type: ignore[assignment]
+    while True:
+        if not select.select([out], [], [], CHECK_SECONDS)[0]:
+            process.kill()
+            return
+        line = out.readline()
+        if not line:
+            return
+        yield json.loads(line)
 
 
-if __name__ == "__main__":
-    main()
+def _end(status: int, errors: str) -> str:
+    """How the process ended, in words."""
+    if status == -signal.SIGKILL:
+        return f"no answer within {CHECK_SECONDS:g} s"
+    last = (errors.strip() or "it said nothing").splitlines()[-1]
+    if status < 0:
+        return f"the process died of {signal.Signals(-status).name}: {last}"
+    return f"the process ended with status {status}: {last}"
+
+
+def _badge(parts: list[Part]) -> dict[str, Any]:
+    """The result as the endpoint format of shields.io badges."""
+    passed, failed = sum(part.passed for part in parts), sum(len(part.failed) for part in parts)
+    good = passed > 0 and failed == 0
+    return {
+        "schemaVersion": 1,
+        "label": f"lerobot-core {__version__} conformance",
+        "message": f"{passed} of {passed + failed}",
+        "color": "brightgreen" if good else "red",
+    }
+
+
+def _print(parts: list[Part]) -> None:
+    width = max(len(part.name) for part in parts)
+    click.echo(f"{'':{width}}  passed  failed  skipped  excused  seconds")
+    for part in parts:
+        counts = (part.passed, len(part.failed), len(part.skipped), len(part.excused))
+        click.echo(
+            f"{part.name:{width}}  {counts[0]:6}  {counts[1]:6}  {counts[2]:7}  {counts[3]:7}  {part.seconds:7.1f}"
+        )
+    for part in parts:
+        for failure in part.failed:
+            click.echo(f"\nFAILED {part.name}: {failure['check']}\n    found: {failure['message']}")
+            if failure["why"]:
+                click.echo(f"    {failure['why']}")
