@@ -9,8 +9,8 @@ What a block is decides what is done with it. All blocks of a page are run in or
     title="name"          written to that file first; Python with a title is a module of its own and not run
     --8<-- "path"         stands for the text of that file
 
-`<!-- not run: why -->` in front of a block keeps it from being run. `READS_AS` makes commands for an arm and for hours into
-commands for an emulator and for seconds.
+`<!-- not run: why -->` in front of a block keeps it from being run. `READS_AS` and `SHORT` make commands for an arm and for
+hours into commands for an emulator and for seconds.
 """
 
 from __future__ import annotations
@@ -50,14 +50,18 @@ READS_AS = {
     "tcp://127.0.0.1:8080": "ipc://$TMPDIR/policy",  # a port may be taken
     "cookiecutter plugins-template ": "cookiecutter plugins-template --overwrite-if-exists ",
     "lr calibrate ": "lr calibrate --dry_run ",
-    "lr teleoperate ": "lr teleoperate --teleop_time_s=0.5 ",
-    "lr record ": "lr record --dataset.episode_time_s=0.6 --dataset.reset_time_s=0 ",
     "--dataset.num_episodes=30": "--dataset.num_episodes=1",
-    "lr train ": "lr train --steps=1 --batch_size=2 --num_workers=0 ",
     "--policy.type=act": "--policy.type=act --policy.pretrained_backbone_weights=null --policy.dim_model=32 "
     "--policy.n_heads=2 --policy.dim_feedforward=32 --policy.n_encoder_layers=1",
     "--steps=20 ": "--steps=1 ",
-    "lr run ": "lr run --episode_time_s=0.6 --reset_time_s=0 ",
+}
+
+#: command → options that make it short, where its block says nothing of them
+SHORT = {
+    "lr teleoperate": ("--teleop_time_s=0.5",),
+    "lr record": ("--dataset.episode_time_s=0.6", "--dataset.reset_time_s=0"),
+    "lr train": ("--steps=1", "--batch_size=2", "--num_workers=0"),
+    "lr run": ("--episode_time_s=0.6", "--reset_time_s=0"),
 }
 
 #: `pip` checks what it would install, `nox` that there is such a session, `lr serve` runs beside what follows
@@ -172,6 +176,9 @@ class Shell:
         script = block.text
         for said, done in READS_AS.items():
             script = script.replace(said, done)
+        for command, options in SHORT.items():
+            more = [option for option in options if f"{option.partition('=')[0]}=" not in script]
+            script = script.replace(f"{command} ", " ".join([command, *more, ""]))
         environment = {**os.environ, "PYTHON": sys.executable, "PAGES": __file__}
         process = subprocess.Popen(["bash", "-c", BASH + script], env=environment, start_new_session=True)
         self._groups.append(process.pid)

@@ -305,11 +305,13 @@ class RobotSuite(DeviceSuite):
     def test_it_stops_as_declared(self, robot: Any) -> None:
         """An arm left powered heats its motors; one released too early falls. Fix: end in the declared `on_stop`."""
         robot.connect(calibrate=False)
-        robot.send_action(self.goal(robot))
-        powered = self.torque(robot)
-        needs(powered is not None, "torque()")
-        assert powered, "no motor is powered while it moves"
-        robot.disconnect()
+        try:
+            robot.send_action(self.goal(robot))
+            powered = self.torque(robot)
+            needs(powered is not None, "torque()")
+            assert powered, "no motor is powered while it moves"
+        finally:
+            robot.disconnect()  # a port left open is refused to the next check
         assert self.torque(robot) is (self.on_stop(robot) != "release")
 
     def test_it_stops_as_declared_after_a_failure(self, robot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
