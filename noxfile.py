@@ -62,10 +62,11 @@ def nightly(session: nox.Session) -> None:
 
 
 @nox.session
-def mutants(session: nox.Session) -> None:
-    """Good parts pass the conformance kit, parts broken on purpose do not: a table, and JSON with `--json FILE`."""
+def proof(session: nox.Session) -> None:
+    """Three tables: broken parts and the check that notices each, hostile plugins, mistakes on the command line."""
     install(session, *ALL, *TEST_TOOLS)
-    session.run("python", "tests/core/mutants/report.py", *session.posargs)
+    for report in ("core/mutants", "house/hostile", "house/mistakes"):
+        session.run("python", f"tests/{report}/report.py")
 
 
 @nox.session
