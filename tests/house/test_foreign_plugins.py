@@ -174,6 +174,15 @@ def test_show_tells_all_there_is_to_know(site: Path) -> None:
         assert "offers robot foreign_arm A foreign arm" in " ".join(lr(site, "plugins", "show", name).stdout.split())
 
 
+def test_show_names_the_readme_where_there_is_no_place_for_docs(site: Path) -> None:
+    assert "documentation none; ask its author" in " ".join(lr(site, "plugins", "show", "good").stdout.split())
+    info = site / "good_dist-3.2.dist-info"
+    (info / "METADATA").write_text((info / "METADATA").read_text() + "\n# Arms of elsewhere\n")
+    (info / "RECORD").write_text("good_dist-3.2.dist-info/METADATA,,\n")
+    shown = " ".join(lr(site, "plugins", "show", "good").stdout.split())
+    assert f"documentation README in {info / 'METADATA'}" in shown
+
+
 def test_show_of_a_broken_plugin_says_why(site: Path) -> None:
     install(site, "broken", "import no_such_library_anywhere")
     assert "state ModuleNotFoundError" in " ".join(lr(site, "plugins", "show", "broken-dist").stdout.split())

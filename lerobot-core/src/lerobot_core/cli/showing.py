@@ -72,8 +72,17 @@ def _distribution(status: PluginStatus) -> list[Row]:
     found = [("distribution", f"{status.distribution} {status.version}")]
     found += [("summary", about["Summary"])] if about["Summary"] else []
     places = [*about.get_all("Project-URL", []), *about.get_all("Home-page", [])]
-    docs = [("documentation", place.replace(", ", ": ", 1)) for place in places]
-    return found + (docs or [("documentation", "its metadata names no place; ask its author for a Project-URL")])
+    docs = [place.replace(", ", ": ", 1) for place in places] or _readme(status.distribution)
+    return found + [
+        ("documentation", place) for place in docs or ["none; ask its author for a README or a Project-URL"]
+    ]
+
+
+def _readme(distribution: str) -> list[str]:
+    """Where the README of a distribution lies: installers keep it behind the head of its metadata."""
+    _, _, readme = (metadata.distribution(distribution).read_text("METADATA") or "").partition("\n\n")
+    files = metadata.files(distribution) or []
+    return [f"README in {file.locate()}" for file in files if file.name == "METADATA" and readme.strip()]
 
 
 def _options(listed: Listed) -> list[Row]:

@@ -21,7 +21,7 @@ def cannot_open(path: str, failure: OSError) -> NotConnected:
     """The error for a port that did not open: what was asked, what there is, what to do."""
     number, place = failure.errno, Path(path)
     hint = "`lr find-port` tells which port is which arm"
-    if "://" in path:
+    if "://" in path and number == errno.ENOENT:
         reason, hint = "unknown kind of address", "an emulated arm is emulated://so101"
     elif re.fullmatch(r"COM\d+", path, re.IGNORECASE) and number == errno.ENOENT:
         reason, hint = "that is a name of Windows", f"here it is one like /dev/ttyACM0; {hint}"
