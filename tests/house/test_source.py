@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -17,7 +20,7 @@ TORCH = ("torch", "torchcodec")
 MAY_IMPORT_TORCH = re.compile(
     r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|sampler|transforms|video\.decode)$|lerobot_core\.testing\.(policies|datasets|memory)$"
 )
-LONGEST_FUNCTION, LONGEST_MODULE, CORE_LINES = 70, 600, 4100
+LONGEST_FUNCTION, LONGEST_MODULE, CORE_LINES, CORE_DEPENDENCIES = 70, 600, 4100, 7
 
 
 def crossing(module: Module) -> Iterator[str]:
@@ -161,6 +164,25 @@ def test_core_stays_small() -> None:
         if module.name.startswith("lerobot_core") and ".testing" not in module.name
     )
     assert lines <= CORE_LINES
+
+
+DISTRIBUTIONS = ("core", "motors", "datasets", "policies", "serve")
+
+
+def project(name: str) -> dict[str, Any]:
+    """The [project] table of a distribution."""
+    found: dict[str, Any] = tomllib.loads((source.ROOT / f"lerobot-{name}" / "pyproject.toml").read_text())["project"]
+    return found
+
+
+def test_core_needs_little() -> None:
+    assert len(project("core")["dependencies"]) <= CORE_DEPENDENCIES
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS[1:])
+def test_a_plugin_and_its_package_ask_for_the_same_core(name: str) -> None:
+    plugin = import_module(f"lerobot_{name}.plugin")
+    assert f"lerobot-core{plugin.LR_CORE}" in project(name)["dependencies"]
 
 
 def test_no_path_of_a_developers_machine() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lerobot_core.components import Command, Component, hookimpl
 
+LR_CORE = ">=0.1,<0.2"
+
 _SUITES = "lerobot_motors.conformance"
 
 
