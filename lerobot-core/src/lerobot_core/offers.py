@@ -34,7 +34,8 @@ def checked(hook: str, returned: Any) -> list[Any]:
 
 
 def _item(kind: type, item: Any) -> Any:
-    if not isinstance(item, str if kind is str else tuple):
+    of_another_hook = isinstance(item, Component | Command) and not isinstance(item, kind)
+    if of_another_hook or not isinstance(item, str if kind is str else tuple):
         raise PluginError(f"expected a {kind.__name__}, got {item!r}")
     if kind is str:
         _check_target(item, "it")
