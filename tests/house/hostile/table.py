@@ -228,7 +228,9 @@ HOOKS = [
     Case("raises half way", robots("yield Component('a', 'a:a', 'a:a', 'a'); 1 / 0"), "ZeroDivisionError"),
     Case("returns too few fields", robots("return [('hostile_arm', 'x:y')]"), "TypeError"),
     Case("returns too many fields", robots("return [tuple('abcdefghijk')]"), "TypeError"),
-    Case("returns commands as robots", robots("return [Command('a', 'b:c', 'd')]"), "expected a Component, got Command("),
+    Case(
+        "returns commands as robots", robots("return [Command('a', 'b:c', 'd')]"), "expected a Component, got Command("
+    ),
     Case("targets no module", component("build='not a target'"), "not written as 'module:attribute'"),
     Case("targets a class", component("config=dict"), "not written as 'module:attribute'"),
     Case("has a name that is no text", component("name=7"), "7 is no name"),
