@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -246,6 +247,26 @@ def test_a_file_asked_for_by_name_must_work(host: PrivateHost, tmp_path: Path, t
         file.write_text(text)
     with pytest.raises(PluginError, match=says):
         host.add_file(file)
+
+
+def test_a_module_is_given_by_its_name(host: PrivateHost) -> None:
+    host.add_given("lerobot_core.testing.plugin")
+    assert registry(roles.Robot).get("toy_arm").plugin == "lerobot_core.testing.plugin"
+    assert host.given == ["lerobot_core.testing.plugin"]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("no_such_package.plugin", "'no_such_package.plugin' is broken: ModuleNotFoundError"),
+        ("my_arm.py", "plugin file 'my_arm.py' does not exist"),
+        ("my_arm", "plugin file 'my_arm' does not exist"),
+    ],
+)
+def test_what_is_given_must_be_there(host: PrivateHost, given: str, says: str) -> None:
+    with pytest.raises(PluginError, match=re.escape(says)):
+        host.add_given(given)
+    assert host.given == []
 
 
 def test_a_file_does_not_replace_an_imported_module(host: PrivateHost, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ plugin into an error, `LR_PLUGIN_SECONDS` is the time each may take.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import os
@@ -76,6 +77,8 @@ class Host:
         self.statuses: list[PluginStatus] = []
         self._seconds = seconds_of("LR_PLUGIN_SECONDS", SECONDS)
         self._offers: dict[tuple[str, str], list[Any]] = {}
+        #: plugins asked for by hand, as they are written after `--plugin`
+        self.given: list[str] = []
 
     def discover(self) -> None:
         """Load every installed plugin that the user wants.
@@ -98,19 +101,35 @@ class Host:
                 note = f"{namesakes[0].distribution} has a plugin of this name too; use the distribution's to tell them"
                 self.statuses[-1] = status._replace(notes=(*status.notes, note))
 
+    def add_given(self, text: str) -> None:
+        """Load what a user wrote after `--plugin`: the path of a file, or the name of a module.
+
+        Raises:
+            PluginError: it does not exist or is broken; unlike an installed plugin it was asked for by name.
+        """
+        is_name = re.fullmatch(r"\w+(\.\w+)+", text) and not text.endswith(".py")
+        if is_name and not Path(text).exists():
+            self._add(text, text, lambda: importlib.import_module(text))
+        else:
+            self.add_file(Path(text))
+
     def add_file(self, path: Path) -> None:
         """Load a single-file plugin.
 
         Raises:
-            PluginError: the file is missing or broken; unlike an installed plugin it was asked for by name.
+            PluginError: the file is missing or broken.
         """
         if not path.is_file():
-            raise PluginError(f"plugin file '{path}' does not exist", plugin=path.stem, hint="give --plugin a .py file")
-        status = self._load(path.stem, str(path), "", lambda: _import_file(path), nullcontext())
+            hint = "give --plugin a .py file, or a module such as my_arm.plugin"
+            raise PluginError(f"plugin file '{path}' does not exist", plugin=path.stem, hint=hint)
+        self._add(path.stem, str(path), lambda: _import_file(path))
+
+    def _add(self, name: str, place: str, load: Any) -> None:
+        status = self._load(name, place, "", load, nullcontext())
         if status.error:
-            raise PluginError(
-                f"plugin file '{path}' is broken: {status.error}", plugin=path.stem, hint="correct the file"
-            )
+            hint = "correct it; a module must be one that Python can import"
+            raise PluginError(f"plugin '{place}' is broken: {status.error}", plugin=name, hint=hint)
+        self.given.append(place)
 
     def _load(
         self, name: str, distribution: str, version: str, load: Any, guard: AbstractContextManager[Any] | None = None

@@ -12,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from lerobot_core import plugins
@@ -49,11 +48,9 @@ def local_server(policy: Choice[Policy]) -> Iterator[str]:
 
 def _command(policy: Choice[Policy], address: str) -> list[str]:
     options = [f"--policy.{key}={_text(value)}" for key, value in to_data(policy).items()]
-    files = [
-        f"--plugin={status.distribution}" for status in plugins.host().statuses if Path(status.distribution).is_file()
-    ]
+    given = [f"--plugin={place}" for place in plugins.host().given]
     start = "from lerobot_core.cli import main; main()"
-    return [sys.executable, "-c", start, "serve", *options, *files, f"--address={address}", "--until_eof"]
+    return [sys.executable, "-c", start, "serve", *options, *given, f"--address={address}", "--until_eof"]
 
 
 def _text(value: Any) -> str:

@@ -60,7 +60,7 @@ class ConfigCommand(click.Command):
             formatter.write_dl(
                 [
                     ("--config_path FILE", "Options from a YAML or JSON file; those given here win."),
-                    ("--plugin FILE", "Load a plugin that is not installed."),
+                    ("--plugin FILE", "Load a plugin that is not installed: a .py file, or a module by its name."),
                     ("--dry_run", "Print the resolved configuration and stop."),
                     ("--help", "Show this text; with --x.type=… also the options of that type."),
                 ]

@@ -7,7 +7,6 @@ import faulthandler
 import os
 import re
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -175,15 +174,15 @@ def _refuse_typography(args: list[str]) -> None:
 
 
 def _load_plugin_files(args: list[str]) -> list[str]:
-    """Take every `--plugin FILE` out of the arguments and load it, before any command is looked up."""
+    """Take every `--plugin FILE_OR_MODULE` out of the arguments and load it, before any command is looked up."""
     left: list[str] = []
     words = iter(args)
     for word in words:
         if word == "--plugin" or word.startswith("--plugin="):
             file = word.partition("=")[2] or next(words, "")
             if not file:
-                raise ConfigError("--plugin does not say which file", hint="as in --plugin=my_arm.py")
-            plugins.host().add_file(Path(file))
+                raise ConfigError("--plugin does not say which file or module", hint="as in --plugin=my_arm.py")
+            plugins.host().add_given(file)
         else:
             left.append(word)
     return left

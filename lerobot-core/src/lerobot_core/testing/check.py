@@ -100,7 +100,13 @@ def _run(name: str) -> list[Part]:
     """Run the suites; a check during which the process dies or falls silent has failed."""
     parts: dict[str, Part] = {}
     running: dict[str, Any] | None = None
-    command = [sys.executable, "-m", "lerobot_core.testing.offered", name, *_plugin_files()]
+    command = [
+        sys.executable,
+        "-m",
+        "lerobot_core.testing.offered",
+        name,
+        *(f"--plugin={place}" for place in plugins.host().given),
+    ]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0, start_new_session=True)
         with process, click.progressbar(length=1, label=f"checking {name}", file=sys.stderr) as bar:
@@ -119,10 +125,6 @@ def _run(name: str) -> list[Part]:
             died = {**at, "outcome": "failed", "message": _end(process.returncode, errors.read())}
             parts.setdefault(at["part"], Part(at["part"])).note(died)
     return list(parts.values())
-
-
-def _plugin_files() -> list[str]:
-    return [f"--plugin={one.distribution}" for one in plugins.host().statuses if Path(one.distribution).is_file()]
 
 
 def _events(process: subprocess.Popen[bytes]) -> Iterator[dict[str, Any]]:

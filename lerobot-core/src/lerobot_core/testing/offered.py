@@ -37,10 +37,10 @@ def suites(name: str, files: Sequence[str] = ()) -> dict[str, type]:
 
     Args:
         name: of the plugin, of its distribution, or of one component or command.
-        files: plugins with no package, to be loaded first.
+        files: plugins that are not installed, to be loaded first.
     """
     for file in files:
-        plugins.host().add_file(Path(file))
+        plugins.host().add_given(file)
     return {f"Test {noun} {item.name}": _suite(role, item) for role, noun, item in offered(name)}
 
 

@@ -1,4 +1,4 @@
-"""The toys as a plugin: `lr … --plugin` with the path of this file offers one of every role by name."""
+"""The toys as a plugin: `lr … --plugin lerobot_core.testing.plugin` offers one of every role by name."""
 
 from lerobot_core.components import Command, Component, hookimpl
 

@@ -1,8 +1,8 @@
 """Toys that are real components: an arm and its leader, a camera, a bus, a policy, an environment and more, without
 hardware and without torch.
 
-The plugin beside this folder (`lerobot_core/testing/plugin.py`) offers them by name, e.g.
-`lr teleoperate --plugin=…/plugin.py --robot.type=toy_arm --teleop.type=toy_leader`.
+The plugin beside this folder offers them by name:
+`lr teleoperate --plugin lerobot_core.testing.plugin --robot.type=toy_arm --teleop.type=toy_leader`.
 """
 
 from __future__ import annotations
