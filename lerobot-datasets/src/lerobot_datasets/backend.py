@@ -8,7 +8,7 @@ from typing import Any
 
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
-from lerobot_datasets import hub
+from lerobot_datasets import hub, publish
 from lerobot_datasets.config import LeRobotBackendConfig
 from lerobot_datasets.v3 import layout
 from lerobot_datasets.v3.reader import Reader
@@ -82,5 +82,17 @@ class LeRobotBackend:
             DataError: no such dataset, or it cannot be read.
         """
         patterns = None if self.config.download_videos else ["meta/*", "data/*"]
-        root = hub.locate(self.config.repo_id, self.config.root, self.config.revision, patterns=patterns)
+        root = hub.locate(
+            self.config.repo_id, self.config.root, self.config.revision, patterns=patterns, episodes=episodes
+        )
         return LeRobotReader(self.config, root, episodes)
+
+    def push_to_hub(self) -> None:
+        """Push the dataset as `repo_id` to the Hub.
+
+        Raises:
+            DataError: the dataset is not whole, the Hub refused, or the connection broke.
+        """
+        folder = layout.local_root(self.config.repo_id, self.config.root)
+        what = publish.plan(folder, self.config.repo_id, tags=self.config.tags)
+        publish.push(what, private=self.config.private or None)

@@ -15,7 +15,7 @@ import torch
 
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import Feature, from_info
-from lerobot_datasets import columns, hub, windows
+from lerobot_datasets import card, columns, hub, publish, windows
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
@@ -65,7 +65,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         return_uint8: bool = False,
     ) -> None:
         patterns = None if download_videos else ["meta/*", "data/*"]
-        self.root = hub.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
+        self.root = hub.locate(repo_id, root, revision, patterns=patterns, episodes=episodes, force=force_cache_sync)
         self.repo_id, self.revision, self.selected = repo_id, revision, episodes
         self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
         self.delta_timestamps = dict(delta_timestamps or {})
@@ -317,6 +317,30 @@ class LeRobotDataset(torch.utils.data.Dataset):
         """Close the recording; idempotent."""
         if self._writer is not None:
             self._writer.finalize()
+
+    def push_to_hub(
+        self,
+        branch: str | None = None,
+        tags: Sequence[str] | None = None,
+        license: str = card.LICENSE,
+        push_videos: bool = True,
+        private: bool | None = None,
+    ) -> str:
+        """Push the dataset as `repo_id` to the Hub and return its address; ends a recording.
+
+        Args:
+            branch: branch to push to; the default branch when not given.
+            tags: tags named in the card beside `LeRobot`.
+            license: licence named in the card.
+            push_videos: send the videos too.
+            private: who may see a repository that is created: only its owner, everybody, or as the owner has set.
+
+        Raises:
+            DataError: the dataset is not whole, the Hub refused, or the connection broke.
+        """
+        self.finalize()
+        what = publish.plan(self.root, self.repo_id, license=license, tags=tags or (), videos=push_videos)
+        return publish.push(what, private=private, branch=branch)
 
 
 class Items(Sequence[dict[str, Any]]):

@@ -32,6 +32,24 @@ def lr_commands() -> list[Command]:
             "Show what a dataset holds",
             suite=f"{_SUITES}:InfoSuite",
         ),
+        Command(
+            "dataset push",
+            "lerobot_datasets.commands.push:push",
+            "Push a dataset to the Hub",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
+        Command(
+            "dataset pull",
+            "lerobot_datasets.commands.pull:pull",
+            "Pull a dataset from the Hub, whole or some episodes",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
+        Command(
+            "dataset card",
+            "lerobot_datasets.commands.card:card",
+            "Print the card of a dataset, its README on the Hub",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
     ]
 
 
