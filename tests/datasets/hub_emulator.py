@@ -34,9 +34,9 @@ class Request(NamedTuple):
 class Refused(Exception):
     """An answer other than 200."""
 
-    def __init__(self, status: int, code: str = "", message: str = "") -> None:
+    def __init__(self, status: int, code: str = "", message: str = "", **body: str) -> None:
         super().__init__(status)
-        self.status, self.code, self.message = status, code, message
+        self.status, self.code, self.message, self.body = status, code, message, body
 
 
 @attrs.define
@@ -113,7 +113,7 @@ class Hub:
         body = request.json()
         name = "/".join(filter(None, [body.get("organization"), body["name"]]))
         if name in self.repositories:
-            raise Refused(409)
+            raise Refused(409, url=f"{request.address}/datasets/{name}")
         private = body.get("visibility") == "private" or bool(body.get("private"))
         self.repositories[name] = Repository(private)
         return {"url": f"{request.address}/datasets/{name}", "name": name}
@@ -223,6 +223,7 @@ class Handler(BaseHTTPRequestHandler):
     """Finds the route, checks who may, and breaks what is to be broken."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     hub: Hub
     body: bytes
 
@@ -257,7 +258,11 @@ class Handler(BaseHTTPRequestHandler):
                     return
             raise Refused(404)
         except Refused as refused:
-            self.reply(b"{}", refused.status, {"X-Error-Code": refused.code, "X-Error-Message": refused.message})
+            self.reply(
+                json.dumps(refused.body).encode(),
+                refused.status,
+                {"X-Error-Code": refused.code, "X-Error-Message": refused.message},
+            )
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
 
