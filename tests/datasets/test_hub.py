@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from hub_emulator import Fault, Hub, serving
 from recordings import PATIENT, backend, features, record
 
+import hub_emulator
+from hub_emulator import Fault, Hub
 from lerobot_core.errors import DataError
 from lerobot_datasets import hub, publish, versions
 from lerobot_datasets.backend import LeRobotBackend
@@ -32,28 +33,12 @@ from lerobot_datasets.v3.writer import Writer
 
 constants = pytest.importorskip("huggingface_hub.constants")
 
-#: huggingface_hub and the library below it disagree on how bytes are sent.
-pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
-
 NAME = "acme/cubes"
 
 
 @pytest.fixture
 def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub that this process and those it starts talk to."""
-    from huggingface_hub.utils import disable_progress_bars
-    from tqdm import tqdm
-
-    disable_progress_bars()
-    monkeypatch.setattr(tqdm, "monitor_interval", 0)  # no thread that watches bars
-    with serving() as (here, address):
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setenv("HF_ENDPOINT", address)
-        monkeypatch.setenv("HF_TOKEN", "writer")
+    with hub_emulator.online(monkeypatch) as here:
         yield here
 
 
@@ -462,6 +447,10 @@ def test_the_backend_pushes_and_opens_by_name(online: Hub, dataset: Path) -> Non
     reader = LeRobotBackend(LeRobotBackendConfig(repo_id=NAME)).open([2])
     assert (reader.num_episodes, reader.num_frames) == (1, 7)
     assert {path for path in online.fetched() if path.startswith("data")} == {"data/chunk-000/file-002.parquet"}
+    online.readers.add("writer")
+    with pytest.raises(DataError, match="your login may not do this") as caught:
+        backend(dataset, repo_id=NAME).push_to_hub()
+    assert caught.value.hint.endswith(f"`lr dataset push {dataset} {NAME}`")
 
 
 @pytest.mark.needs_torch

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hub_emulator
 from lerobot_core import plugins
 from lerobot_core.cli.program import lr
 from lerobot_core.config import choose
@@ -59,3 +60,12 @@ def test_two_episodes_then_one_more(tmp_path):
         if episode < 2:
             seconds = report["episodes"][episode]["seconds"]
             assert abs(numbers[-1] - numbers[0] - 30 * seconds) <= 3, "pictures of their time"
+
+
+def test_a_recording_is_pushed_when_asked(tmp_path, monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    with hub_emulator.online(monkeypatch) as hub:
+        record(tmp_path / "set", "--dataset.push_to_hub=true", "--dataset.private=true", episodes=1)
+    repository = hub.repositories["me/set"]
+    assert repository.private
+    assert (tmp_path / "set/meta/info.json").read_bytes() == repository.at("v3.0")["meta/info.json"]

@@ -94,5 +94,9 @@ class LeRobotBackend:
             DataError: the dataset is not whole, the Hub refused, or the connection broke.
         """
         folder = layout.local_root(self.config.repo_id, self.config.root)
-        what = publish.plan(folder, self.config.repo_id, tags=self.config.tags)
-        publish.push(what, private=self.config.private or None)
+        try:
+            what = publish.plan(folder, self.config.repo_id, tags=self.config.tags)
+            publish.push(what, private=self.config.private or None)
+        except DataError as failure:
+            again = f"the recording is safe; to push it: `lr dataset push {folder} {self.config.repo_id}`"
+            raise DataError(failure.message, path=folder, hint=f"{failure.hint}; {again}") from failure

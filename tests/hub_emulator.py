@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import attrs
+import pytest
 
 #: Files of these kinds go by the protocol for large files, all others within the commit.
 LARGE = (".parquet", ".mp4")
@@ -350,3 +352,26 @@ def serving() -> Iterator[tuple[Hub, str]]:
             connection.shutdown(socket.SHUT_RDWR)
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A Hub that this process and those it starts talk to, logged in as one who may write."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+    from tqdm import tqdm
+
+    disable_progress_bars()
+    # It and the library below it disagree on how bytes are sent.
+    warnings.filterwarnings("ignore", message="Use 'content=", category=DeprecationWarning)
+    monkeypatch.setattr(tqdm, "monitor_interval", 0)  # no thread that watches bars
+    with serving() as (hub, address):
+        # The library reads its variables once, when it is imported, which other tests have done by now.
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_TOKEN", "writer")
+        yield hub
