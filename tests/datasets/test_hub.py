@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from recordings import PATIENT, backend, features, record
 
 import hub_emulator
-from hub_emulator import Fault, Hub
+from hub_emulator import Fault, Hub, Repository
 from lerobot_core.errors import DataError
 from lerobot_datasets import hub, publish, versions
 from lerobot_datasets.backend import LeRobotBackend
@@ -71,6 +71,10 @@ def dataset(recorded: Path, tmp_path: Path) -> Path:
 
 def push(root: Path, **options: Any) -> str:
     return publish.push(publish.plan(root, NAME), **options)
+
+
+def uploads(here: Hub) -> list[str]:
+    return [request.path for request in here.log if request.method == "PUT"]
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -213,6 +217,17 @@ def test_a_branch_and_a_commit_can_be_pulled(online: Hub, dataset: Path) -> None
         hub.pull(NAME, "main")
 
 
+def test_an_old_dataset_is_pulled_when_its_version_is_named(online: Hub) -> None:
+    online.repositories[NAME] = repository = Repository()
+    info = json.dumps({"codebase_version": "v2.1", "features": {}}).encode()
+    repository.tags["v2.1"] = repository.add(
+        "main", {"meta/info.json": info, "meta/tasks.jsonl": b"{}", "data/a": b"1"}
+    )
+    with pytest.raises(DataError, match=r"in the older v2\.1"):
+        hub.pull(NAME)
+    assert (hub.pull(NAME, "v2.1") / "data/a").read_bytes() == b"1"
+
+
 # --- who may ----------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +239,15 @@ def test_private_repositories(online: Hub, dataset: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match="no such repository, or it is private") as caught:
         hub.pull(NAME)
     assert "hf auth login" in caught.value.hint
+
+
+def test_what_is_to_be_private_goes_to_no_public_repository(online: Hub, dataset: Path) -> None:
+    online.repositories[NAME] = Repository()
+    with pytest.raises(DataError, match="exists and everybody may see it; nothing was sent"):
+        push(dataset, private=True)
+    assert (uploads(online), len(online.repositories[NAME].commits)) == ([], 1)
+    online.repositories[NAME].private = True
+    push(dataset, private=True)
 
 
 def test_who_may_not(online: Hub, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,10 +267,6 @@ def test_a_name_needs_an_owner(dataset: Path) -> None:
 
 
 # --- a bad network ----------------------------------------------------------------------------------------------------
-
-
-def uploads(here: Hub) -> list[str]:
-    return [request.path for request in here.log if request.method == "PUT"]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -341,9 +361,9 @@ def test_offline(online: Hub, dataset: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert LeRobotDatasetMetadata(NAME).total_episodes == 4
     with pytest.raises(DataError, match="was not downloaded before, and HF_HUB_OFFLINE is set"):
         hub.pull("acme/other")
-    with pytest.raises(DataError) as caught:
-        hub.pull(NAME, episodes=[2])
-    assert "go online" in caught.value.hint or "file-002" in caught.value.message
+    for missing in ({"episodes": [2]}, {}):
+        with pytest.raises(DataError, match="not all of it is on this machine, and HF_HUB_OFFLINE"):
+            hub.pull(NAME, **missing)
     with pytest.raises(DataError, match="while HF_HUB_OFFLINE is set") as caught:
         push(dataset)
     assert f"lr dataset push {dataset} {NAME}" in caught.value.hint

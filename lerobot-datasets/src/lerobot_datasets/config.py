@@ -72,7 +72,7 @@ class LeRobotBackendConfig:
         tolerance_s: how far a stored time may be from the frame it names [s].
         download_videos: fetch the videos along with the tables.
         return_uint8: give pictures as uint8 instead of float32 in [0, 1] to torch.
-        private: make a repository that only its owner sees when a recording is pushed.
+        private: only its owner may see the repository that a recording is pushed to.
         tags: tags named in the card of a recording that is pushed, beside LeRobot.
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].

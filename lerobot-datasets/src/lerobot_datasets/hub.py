@@ -38,16 +38,12 @@ _REASONS = {
         "check the name; `hf auth login` or set HF_TOKEN",
     ),
     "RevisionNotFoundError": ("it has no such revision", "name one of its branches, tags or commits"),
-    "IncompleteSnapshotError": (
-        "only a part of it is on this machine, and HF_HUB_OFFLINE is set or the Hub cannot be reached",
-        f"go online and {_AGAIN}",
-    ),
     "LocalEntryNotFoundError": (
-        "it is not on this machine, and HF_HUB_OFFLINE is set or the Hub cannot be reached",
+        "not all of it is on this machine, and HF_HUB_OFFLINE is set or the Hub cannot be reached",
         f"go online and {_AGAIN}",
     ),
-    "TransportError": ("the Hub cannot be reached", f"check the network, then {_AGAIN}"),
-    "ConnectionError": ("the Hub cannot be reached", f"check the network, then {_AGAIN}"),
+    "TransportError": ("the Hub cannot be reached", f"check the network and HF_ENDPOINT, then {_AGAIN}"),
+    "ConnectionError": ("the Hub cannot be reached", f"check the network and HF_ENDPOINT, then {_AGAIN}"),
 }
 _STATUSES = {
     401: ("the Hub does not accept the login", "`hf auth login` again, or correct HF_TOKEN"),

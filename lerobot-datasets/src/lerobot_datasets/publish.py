@@ -87,11 +87,17 @@ def push(what: Push, *, private: bool | None = None, branch: str | None = None) 
         branch: branch to push to, made where it is missing; the default branch when not given.
 
     Raises:
-        DataError: the Hub refused, or the connection broke; pushing again sends what is missing.
+        DataError: the repository is public and `private` was asked for, the Hub refused, or the connection broke; pushing
+            again sends what is missing.
     """
     with hub.connected(f"push '{what.root}' to '{what.repo_id}'") as api:
         _require_online(what)
         repository = api.create_repo(what.repo_id, repo_type="dataset", private=private, exist_ok=True)
+        if private and not api.dataset_info(what.repo_id).private:
+            raise DataError(
+                f"'{what.repo_id}' exists and everybody may see it; nothing was sent",
+                hint="make it private in its settings, push to another name, or leave out --private",
+            )
         if branch:
             api.create_branch(what.repo_id, repo_type="dataset", branch=branch, exist_ok=True)
         _send(api, what, branch)

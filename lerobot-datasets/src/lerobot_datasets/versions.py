@@ -64,7 +64,7 @@ def _refused(
     if any(version[0] < wanted[0] for version in known.values()):
         return DataError(
             f"{asked}: it is in the older {found}",
-            hint="convert it to v3.0 and push that, or name what it has as revision",
+            hint=f"convert it to {revision} and push that, or name what it has as revision",
         )
     return DataError(
         f"{asked}: it is in the newer {found}", hint="update lerobot-datasets, or name what it has as revision"

@@ -19,9 +19,7 @@ def words(context: click.Context, option: click.Parameter, text: str) -> list[st
 @click.command()
 @click.argument("folder", metavar="PATH", type=click.Path(path_type=Path))
 @click.argument("repo_id", metavar="OWNER/NAME")
-@click.option(
-    "--private", is_flag=True, help="Make a repository that only its owner sees, where it does not exist yet."
-)
+@click.option("--private", is_flag=True, help="Only its owner may see it; one that exists must be so already.")
 @click.option("--branch", help="Branch to push to, made where it is missing; the default branch when not given.")
 @click.option("--license", default=LICENSE, show_default=True, help="Licence named in the card.")
 @click.option("--tags", default="", callback=words, help="Tags named in the card beside LeRobot, with commas between.")
