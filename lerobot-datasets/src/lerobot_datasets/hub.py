@@ -165,18 +165,16 @@ def pull(
         _require_dataset(meta, repo_id, wanted)
         if root is not None:
             _require_same(root, meta, repo_id)
-        names = None if episodes is None else _files_of(meta, episodes, patterns)
-        allowed = list(patterns) if patterns and names is None else names and [*map(escape, names), *_BESIDE]
-        commit = meta.name  # a tag may move while we download
-        if root is None and allowed != [META]:
-            get(revision=commit, allow_patterns=allowed and [META, *allowed])
-        elif root is not None:
-            get(revision=commit, allow_patterns=allowed, ignore_patterns=[META], local_dir=root)
-    folder = root or meta
-    if missing := [name for name in names or () if not (folder / name).is_file()]:
-        raise DataError(f"'{repo_id}' at '{wanted}' lacks {few(missing, 3)}", hint="its owner must push it again")
-    if root is not None:
-        _copy_meta(meta, root)
+        names = [] if episodes is None else _files_of(meta, episodes, patterns)
+        allowed = patterns if episodes is None else [*map(escape, names), *_BESIDE]
+        place = {} if root is None else {"local_dir": root, "ignore_patterns": [META]}
+        if allowed != [META]:  # by commit: the tag may have moved since
+            get(revision=meta.name, allow_patterns=None if allowed is None else list(allowed), **place)
+        folder = root or meta
+        if missing := [name for name in names if not (folder / name).is_file()]:
+            raise DataError(f"'{repo_id}' at '{wanted}' lacks {few(missing, 3)}", hint="its owner must push it again")
+        if root is not None:
+            _copy_meta(meta, root)
     return folder
 
 

@@ -45,7 +45,9 @@ def choose(repo_id: str, revision: str, names: Sequence[str]) -> str:
             hint=f"it has {few(names)}" if names else "it has no branch and no tag: nothing was uploaded yet",
         )
     exact = [name for name, version in known.items() if version == wanted]
-    fitting = exact or [name for name, version in known.items() if version[0] == wanted[0] and version <= wanted]
+    fitting = exact or [
+        name for name, version in known.items() if version[0] == wanted[0] and version[:2] <= wanted[:2]
+    ]
     if not fitting:
         raise _refused(repo_id, revision, wanted, known, names)
     return max(fitting, key=lambda name: (known[name], name))  # of v3.0 and 3.0, the first
