@@ -67,6 +67,8 @@ def _episodes(root: Path, info: Info) -> Episodes:
             hint=metadata.RESTORE,
         )
     for number, row in enumerate(rows):
+        if not isinstance(row["length"], int) or row["length"] < 1:
+            raise DataError(f"'{path}': 'length' is a number of frames, found {row['length']!r}", path=path)
         place = {"chunk_index": number // info.chunks_size, "file_index": number}
         seconds = {"from_timestamp": 0.0, "to_timestamp": row["length"] / info.fps}
         out.append(
@@ -91,17 +93,14 @@ def _rows(path: Path, number: str, needed: tuple[str, ...]) -> list[dict[str, An
     rows = sorted(_lines(path, (number, *needed)), key=lambda row: row[number])
     for i, row in enumerate(rows):
         if row[number] != i:
-            raise DataError(
-                f"'{path}': no line has '{number}' {i}" if row[number] > i else f"'{path}': '{number}' {i - 1} is there twice",
-                path=path,
-                hint=metadata.RESTORE,
-            )
+            problem = f"no line has '{number}' {i}" if row[number] > i else f"'{number}' {row[number]} is there twice"
+            raise DataError(f"'{path}': {problem}", path=path, hint=metadata.RESTORE)
     return rows
 
 
 def _lines(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: a text may hold other separators
     except FileNotFoundError:
         raise DataError(f"'{path}' not found", path=path, hint=metadata.RESTORE) from None
     for i, line in enumerate(lines, 1):
@@ -111,7 +110,8 @@ def _lines(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(f"'{path}', line {i} is not valid JSON: {error}", path=path) from error
-        if not isinstance(row, dict) or (missing := [name for name in needed if name not in row]):
-            lacking = ", ".join(missing) if isinstance(row, dict) else "braces"
-            raise DataError(f"'{path}', line {i} lacks {lacking}", path=path)
+        if not isinstance(row, dict):
+            raise DataError(f"'{path}', line {i} is no object", path=path)
+        if missing := [name for name in needed if name not in row]:
+            raise DataError(f"'{path}', line {i} lacks {', '.join(missing)}", path=path)
         yield row
