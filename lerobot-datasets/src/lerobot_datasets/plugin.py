@@ -8,6 +8,17 @@ LR_CORE = ">=0.1,<0.2"
 
 _SUITES = "lerobot_datasets.conformance"
 
+_EDITS = (
+    ("delete", "delete", "Write a dataset without some of its episodes"),
+    ("split", "split", "Write parts of a dataset as datasets of their own"),
+    ("merge", "merge", "Write one dataset with the episodes of several"),
+    ("tasks", "tasks", "Write a dataset with other task texts"),
+    ("trim", "trim", "Write a dataset without the first or last frames of its episodes"),
+    ("remove-feature", "remove_feature", "Write a dataset without some of its features"),
+    ("add-feature", "add_feature", "Write a dataset with a feature more, from a file of values"),
+    ("stats", "stats", "Write a dataset with its statistics computed anew"),
+)
+
 
 @hookimpl
 def lr_dataset_backends() -> list[Component]:
@@ -31,6 +42,10 @@ def lr_commands() -> list[Command]:
             "lerobot_datasets.commands.info:info",
             "Show what a dataset holds",
             suite=f"{_SUITES}:InfoSuite",
+        ),
+        *(
+            Command(f"dataset {name}", f"lerobot_datasets.commands.edit:{target}", line, suite=f"{_SUITES}:InfoSuite")
+            for name, target, line in _EDITS
         ),
     ]
 

@@ -178,6 +178,12 @@ def read_columns(
     Raises:
         DataError: the file is missing or broken, lacks a column, or holds another number of rows.
     """
+    table = read_rows(path, features, episodes, length)
+    return {key: columns.to_numpy(table[key], key, f, path) for key, f in columns.stored(features).items()}
+
+
+def read_rows(path: Path, features: Mapping[str, Feature], episodes: Sequence[int], length: int) -> pa.Table:
+    """What `read_columns` reads, as the file has it."""
     stored = columns.stored(features)
     present = metadata.read_schema(path).names
     if missing := [key for key in stored if key not in present]:
@@ -197,7 +203,7 @@ def read_columns(
             episode=episodes[0],
             hint="the dataset is incomplete; fetch it again",
         )
-    return {key: columns.to_numpy(table[key], key, feature, path) for key, feature in stored.items()}
+    return table
 
 
 class Frames:
