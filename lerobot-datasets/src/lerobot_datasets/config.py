@@ -60,7 +60,7 @@ class EncoderConfig:
 
 @attrs.frozen(kw_only=True)
 class LeRobotBackendConfig:
-    """A LeRobotDataset v3.0 folder.
+    """A LeRobotDataset folder of v3.0; of v2.1 and v2.0 for reading.
 
     Attributes:
         repo_id: name of the dataset, as `user/name`.
@@ -72,6 +72,7 @@ class LeRobotBackendConfig:
         tolerance_s: how far a stored time may be from the frame it names [s].
         download_videos: fetch the videos along with the tables.
         return_uint8: give pictures as uint8 instead of float32 in [0, 1] to torch.
+        depth_output_unit: unit of depth pictures and their statistics.
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].
     """
@@ -85,6 +86,7 @@ class LeRobotBackendConfig:
     tolerance_s: float = 1e-4
     download_videos: bool = True
     return_uint8: bool = False
+    depth_output_unit: Literal["mm", "m"] = "mm"
     data_files_size_in_mb: int = 100
     video_files_size_in_mb: int = 200
 

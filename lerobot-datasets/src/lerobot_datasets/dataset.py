@@ -1,4 +1,4 @@
-"""`LeRobotDataset`: a v3.0 folder as a map-style torch dataset that can also be recorded to. Torch begins here.
+"""`LeRobotDataset`: a v3.0 or v2.x folder as a map-style torch dataset that can also be recorded to. Torch begins here.
 
 A batch is made at once: windows are sliced from columns in memory, and the frames of each video are decoded in one pass.
 """

@@ -17,6 +17,7 @@ _EDITS = (
     ("remove-feature", "remove_feature", "Write a dataset without some of its features"),
     ("add-feature", "add_feature", "Write a dataset with a feature more, from a file of values"),
     ("stats", "stats", "Write a dataset with its statistics computed anew"),
+    ("convert", "convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
 )
 
 
@@ -27,7 +28,7 @@ def lr_dataset_backends() -> list[Component]:
             "lerobot",
             "lerobot_datasets.config:LeRobotBackendConfig",
             "lerobot_datasets.backend:LeRobotBackend",
-            "LeRobotDataset v3.0 folder: parquet tables and mp4 videos",
+            "LeRobotDataset folder, v3.0 or to read v2.x: parquet tables and mp4 videos",
             example={"repo_id": "example/set"},
             suite=f"{_SUITES}:LeRobotBackendSuite",
         )

@@ -1,4 +1,4 @@
-"""`lr dataset delete|split|merge|tasks|trim|remove-feature|add-feature|stats`: new datasets out of old ones. No torch.
+"""`lr dataset delete|split|merge|tasks|trim|remove-feature|add-feature|stats|convert`: new datasets out of old. No torch.
 
 Each command makes a plan and has it written, or with `--dry_run` shown.
 """
@@ -215,3 +215,23 @@ def add_feature(dataset: str, feature: str, values: Path, names: str | None, **w
 def stats(dataset: str, pictures: bool, **where: Any) -> None:
     """Write a dataset with its statistics computed anew from the frames."""
     _carry_out(plans.restate(_opened(dataset), pictures=pictures), **where)
+
+
+@click.command()
+@_source
+@_output_dir
+@click.option(
+    "--data_files_size_in_mb", type=click.IntRange(min=1), default=100, show_default=True,
+    help="Size at which a table file is closed [MiB].",
+)  # fmt: skip
+@click.option(
+    "--video_files_size_in_mb", type=click.IntRange(min=1), default=200, show_default=True,
+    help="Size at which a video file is closed [MiB].",
+)  # fmt: skip
+@_dry_run
+def convert(dataset: str, output_dir: Path | None, dry_run: bool, **sizes: int) -> None:
+    """Write a dataset of v2.1 or v2.0 in the format v3.0.
+
+    Videos are copied as they are. The dataset itself stays; v2.x is read where it is, too.
+    """
+    _carry_out(plans.convert(_opened(dataset), **sizes), output_dir, False, dry_run)

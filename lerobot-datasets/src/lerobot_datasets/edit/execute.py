@@ -25,9 +25,6 @@ from lerobot_datasets.v3.metadata import Info
 from lerobot_datasets.v3.reader import Reader, read_columns, read_rows
 from lerobot_datasets.video import png
 
-#: Columns that say where an episode is, not what is in it: their statistics never outlive an edit.
-_POSITIONS = ("index", "episode_index", "task_index")
-
 #: Rows of the table of episodes held as Python objects at a time.
 _BATCH = 100
 
@@ -99,13 +96,11 @@ class _Origin:
 
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
-        paths = sorted((reader.root / "meta" / "episodes").glob("*/*.parquet"))
-        tables = [metadata.read_table(path) for path in paths]
-        self._episodes = pa.concat_tables(tables, promote_options="default") if tables else None
+        self._episodes = reader.episode_table()
 
     def row(self, episode: int) -> dict[str, Any]:
         """The episode's row, statistics included."""
-        return self._episodes.slice(episode, 1).to_pylist()[0] if self._episodes is not None else {}
+        return self._episodes.slice(episode, 1).to_pylist()[0]
 
     def data_file(self, row: Mapping[str, Any]) -> Path:
         place = Place(row["data/chunk_index"], row["data/file_index"])
@@ -315,7 +310,7 @@ class _Making:
         out: stats.Stats = {}
         for key, feature in self._info.features.items():
             had = {name: before.get(f"stats/{key}/{name}") for name in stats.NAMES}
-            moved = key in _POSITIONS or key in self._plan.anew or not self._plan.is_whole(piece)
+            moved = key in self._plan.anew or not self._plan.is_whole(piece)
             if not moved and had["mean"] is not None:
                 out[key] = {name: np.asarray(value) for name, value in had.items() if value is not None}
             elif feature.dtype in ("string", "language") or feature.is_depth:

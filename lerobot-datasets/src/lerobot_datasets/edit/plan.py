@@ -19,6 +19,9 @@ from lerobot_datasets.v3.reader import Reader
 #: How a video was encoded, as opposed to what it is: may differ between datasets that are merged.
 _ENCODER = ("g", "crf", "preset", "fast_decode", "extra_options", "video_backend")
 
+#: Columns that say where an episode is, not what is in it: their statistics rarely outlive an edit.
+POSITIONS = frozenset({"index", "episode_index", "task_index"})
+
 
 @attrs.frozen(kw_only=True)
 class Source:
@@ -82,7 +85,7 @@ class Plan:
     sources: tuple[Source, ...]
     pieces: tuple[Piece, ...]
     added: Mapping[str, Any] = attrs.Factory(dict)
-    anew: frozenset[str] = frozenset()
+    anew: frozenset[str] = POSITIONS
 
     @property
     def frames(self) -> int:
@@ -98,7 +101,8 @@ class Plan:
         before = self.sources[0].info.features
         out += [f"feature '{key}' is removed" for key in before if key not in self.info.features]
         out += [f"feature '{key}' is added: {self.info.features[key]}" for key in self.added]
-        out += [f"statistics of '{key}' are computed anew" for key in self.info.features if key in self.anew]
+        if self.anew > POSITIONS:
+            out += [f"statistics of '{key}' are computed anew" for key in self.info.features if key in self.anew]
         for number, piece in enumerate(self.pieces):
             cut = "" if self.is_whole(piece) else f", frames {piece.start} to {piece.stop - 1}"
             tasks = "".join(f", task '{old}' becomes '{new}'" for old, new in piece.tasks.items())
@@ -130,6 +134,21 @@ def _require(source: Source, episodes: Iterable[int]) -> None:
             episode=unknown[0],
             hint=f"its {total} episodes are 0 to {total - 1}" if total else "it has no episodes",
         )
+
+
+def convert(source: Source, data_files_size_in_mb: int = 100, video_files_size_in_mb: int = 200) -> Plan:
+    """A v2.x dataset as v3.0: every episode, in files of these sizes [MiB].
+
+    Raises:
+        DataError: it is no v2.x dataset.
+    """
+    info = source.info
+    if not info.codebase_version.startswith("v2."):
+        raise DataError(
+            f"'{source.root}' is in format {info.codebase_version}", path=source.root, hint="only v2.x is converted"
+        )
+    sizes = {"data_files_size_in_mb": data_files_size_in_mb, "video_files_size_in_mb": video_files_size_in_mb}
+    return _plan(source, _every(source), info=attrs.evolve(info, **sizes), anew=frozenset())
 
 
 # --- episodes ---------------------------------------------------------------------------------------------------------
@@ -386,4 +405,4 @@ def restate(source: Source, *, pictures: bool = False) -> Plan:
         for key, feature in source.info.features.items()
         if feature.dtype not in ("string", "language") and not feature.is_depth and (pictures or not feature.is_picture)
     ]
-    return _plan(source, _every(source), anew=frozenset(anew))
+    return _plan(source, _every(source), anew=POSITIONS.union(anew))

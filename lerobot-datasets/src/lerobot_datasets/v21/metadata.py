@@ -34,22 +34,32 @@ def read(root: Path) -> Description:
         DataError: no such dataset, another version, or a file is missing or broken.
     """
     info = metadata.read_info(root, VERSION, DROPPED)
-    return Description(info=info, stats=_stats(root), tasks=_tasks(root), episodes=_episodes(root, info))
+    return Description(info=info, stats=_stats(root), tasks=_tasks(root), episodes=Episodes(_table(root, info)))
 
 
-def episode_stats(root: Path) -> list[stats.Stats] | None:
-    """Statistics of each episode, in order; None when the dataset (as every v2.0) has none.
+def episode_table(root: Path, info: Info) -> pa.Table:
+    """A row per episode with its statistics, as far as the dataset has them: v2.0 has none.
 
     Raises:
-        DataError: the file is broken.
+        DataError: a file is missing or broken.
     """
+    table, found = _table(root, info), _episode_stats(root)
+    for key, values in found[0].items() if found else ():
+        for name in values:
+            cells = [episode[key][name].tolist() if key in episode else None for episode in found]
+            table = table.append_column(f"stats/{key}/{name}", pa.array(cells))
+    return table
+
+
+def _episode_stats(root: Path) -> list[stats.Stats]:
+    """Statistics of each episode, in order; none when the dataset has no such file."""
     if not (root / EPISODES_STATS).exists():
-        return None
+        return []
     return [metadata.arrays(row["stats"]) for row in _rows(root / EPISODES_STATS, "episode_index", ("stats",))]
 
 
 def _stats(root: Path) -> stats.Stats | None:
-    episodes = episode_stats(root)
+    episodes = _episode_stats(root)
     return stats.aggregate(episodes) if episodes else metadata.read_stats(root)
 
 
@@ -57,7 +67,8 @@ def _tasks(root: Path) -> list[str]:
     return [row["task"] for row in _rows(root / TASKS, "task_index", ("task",))]
 
 
-def _episodes(root: Path, info: Info) -> Episodes:
+def _table(root: Path, info: Info) -> pa.Table:
+    """A row per episode in the columns of v3.0, and what else came with it."""
     path, out, start = root / EPISODES, [], 0
     rows = _rows(path, "episode_index", ("tasks", "length"))
     if len(rows) != info.total_episodes:
@@ -79,7 +90,7 @@ def _episodes(root: Path, info: Info) -> Episodes:
         )
         start += row["length"]
     try:
-        return Episodes(pa.Table.from_pylist(out))
+        return pa.Table.from_pylist(out)
     except pa.ArrowException as error:
         raise DataError(f"'{path}' fits no table: {first_sentence(error)}", path=path) from error
 

@@ -308,21 +308,31 @@ class Episodes(Sequence[dict[str, Any]]):
         return Episodes(self._table.take(pa.array(rows, type=pa.int64())))
 
 
+def episode_table(root: Path, info: Info, *, stats: bool = True) -> pa.Table:
+    """A row per committed episode, with its statistics or without.
+
+    Raises:
+        DataError: info.json counts episodes and there is no table, or one cannot be read.
+    """
+    folder = root / "meta" / "episodes"
+    tables = [read_table(path) if stats else _without_stats(path) for path in sorted(folder.glob("*/*.parquet"))]
+    if not tables:
+        if info.total_episodes:
+            raise DataError(f"'{folder}' holds no table, info.json counts {info.total_episodes} episodes", path=folder)
+        return pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())})
+    # Rows past the count belong to an episode whose commit was cut off.
+    return pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+
+
 def read_episodes(root: Path, info: Info) -> Episodes:
     """The committed episodes, in order.
 
     Raises:
         DataError: fewer episodes than info.json says, a gap in their numbers, or a missing column.
     """
-    folder = root / "meta" / "episodes"
-    paths = sorted(folder.glob("*/*.parquet"))
-    tables = [_without_stats(path) for path in paths]
-    if not tables:
-        if info.total_episodes:
-            raise DataError(f"'{folder}' holds no table, info.json counts {info.total_episodes} episodes", path=folder)
-        return Episodes(pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())}))
-    # Rows past the count belong to an episode whose commit was cut off.
-    table = pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+    table, folder = episode_table(root, info, stats=False), root / "meta" / "episodes"
+    if not table.num_rows and not info.total_episodes:
+        return Episodes(table)
     needed = ["episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
     needed += [f"videos/{key}/{name}" for key in info.video_keys for name in ("chunk_index", "from_timestamp")]
     if missing := [name for name in needed if name not in table.column_names]:

@@ -41,7 +41,8 @@ class Reader:
     ) -> None:
         self.root = root
         self.depth_output_unit = depth_output_unit
-        found = (v21.read if metadata.major(root) == "2" else metadata.read)(root)
+        self._format = v21 if metadata.major(root) == "2" else metadata
+        found: metadata.Description = self._format.read(root)
         self.info, self.tasks, self.all_episodes = found.info, found.tasks, found.episodes
         self.stats: Stats | None = self._in_unit(found.stats)
         self.selection = self._select(episodes)
@@ -74,6 +75,10 @@ class Reader:
     def episodes(self) -> metadata.Episodes:
         """The rows of the episodes selected."""
         return self.all_episodes.select(self.selection)
+
+    def episode_table(self) -> pa.Table:
+        """The table of all episodes with their statistics, which `episodes` leaves out; read at each call."""
+        return self._format.episode_table(self.root, self.info)
 
     @property
     def num_episodes(self) -> int:
