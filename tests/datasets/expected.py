@@ -52,5 +52,5 @@ def check_metadata(root: Path, expected: Path | None = None) -> LeRobotDatasetMe
     for key, value in load_file(expected / "expected.safetensors").items():
         if key.startswith("stats/"):
             _, feature, stat = key.split("/")
-            np.testing.assert_array_equal(meta.stats[feature][stat], value.numpy(), err_msg=key)
+            np.testing.assert_allclose(meta.stats[feature][stat], value.numpy(), rtol=1e-12, atol=0, err_msg=key)
     return meta

@@ -284,7 +284,9 @@ class _Making:
         source = self._sources[piece.source]
         row = source.reader.all_episodes[piece.episode]
         features = self._info.features
-        copied = {key: f for key, f in columns.stored(features).items() if key not in {*DEFAULT_COLUMNS, *self._plan.added}}
+        copied = {
+            key: f for key, f in columns.stored(features).items() if key not in {*DEFAULT_COLUMNS, *self._plan.added}
+        }
         wanted = copied | {"frame_index": metadata.DEFAULT_FEATURES["frame_index"]}
         table = read_rows(source.data_file(row), wanted, [piece.episode], row["length"])
         table = table.slice(piece.start, piece.length)

@@ -19,9 +19,9 @@ from lerobot_core.errors import DataError, did_you_mean, first_sentence
 from lerobot_core.features import Feature
 from lerobot_datasets import columns
 from lerobot_datasets.stats import Stats
-from lerobot_datasets.v21 import metadata as v21
 from lerobot_datasets.v3 import metadata
 from lerobot_datasets.v3.layout import Place
+from lerobot_datasets.v21 import metadata as v21
 from lerobot_datasets.video import decode, depth, png
 
 logger = logging.getLogger(__name__)
@@ -36,9 +36,7 @@ class Reader:
         depth_output_unit: unit of depth pictures and their statistics.
     """
 
-    def __init__(
-        self, root: Path, episodes: Sequence[int] | None = None, depth_output_unit: depth.Unit = "mm"
-    ) -> None:
+    def __init__(self, root: Path, episodes: Sequence[int] | None = None, depth_output_unit: depth.Unit = "mm") -> None:
         self.root = root
         self.depth_output_unit = depth_output_unit
         self._format = v21 if metadata.major(root) == "2" else metadata
@@ -51,8 +49,8 @@ class Reader:
         """Statistics of depth cameras are stored in the unit of recording."""
         for key, values in (stats or {}).items():
             if key in self.features and self.features[key].is_depth:
-                factor = depth.factor(self.features[key], self.depth_output_unit)
-                values |= {name: value * factor for name, value in values.items() if name != "count"}
+                for name in values.keys() - {"count"}:
+                    values[name] = depth.in_unit(values[name], self.features[key], self.depth_output_unit)
         return stats
 
     def _select(self, episodes: Sequence[int] | None) -> list[int]:

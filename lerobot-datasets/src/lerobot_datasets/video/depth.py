@@ -19,7 +19,7 @@ Unit = Literal["mm", "m"]
 #: Pixel format of depth videos.
 PIXELS = "gray12le"
 _CODES = 4096
-_MILLIMETRES = {"mm": 1, "m": 1000}
+_MM_PER_M = 1000
 _MM_MAX = 65535
 
 
@@ -57,7 +57,7 @@ class Quantiser:
         metres = np.clip(metres, np.float32(self.depth_min), np.float32(self.depth_max))
         if unit == "m":
             return metres
-        return np.clip(np.rint(metres * np.float32(_MILLIMETRES["m"])), 0, _MM_MAX)
+        return np.clip(np.rint(metres * np.float32(_MM_PER_M)), 0, _MM_MAX)
 
 
 def quantiser(key: str, feature: Feature) -> Quantiser:
@@ -81,11 +81,12 @@ def from_cell(data: bytes, feature: Feature, unit: Unit) -> np.ndarray:
     Raises:
         DataError: the bytes are no TIFF of a depth picture.
     """
-    picture = tiff.decode(data).astype(np.float32)
-    return (picture * np.float32(factor(feature, unit)))[..., None]  # (H, W, 1)
+    return in_unit(tiff.decode(data).astype(np.float32), feature, unit)[..., None]  # (H, W, 1)
 
 
-def factor(feature: Feature, unit: Unit) -> float:
-    """What stored distances are multiplied with to be in `unit`; 1 when nobody said what they are in."""
+def in_unit(values: np.ndarray, feature: Feature, unit: Unit) -> np.ndarray:
+    """Stored distances in `unit`; as they are when nobody said what they are in."""
     stored = (feature.info or {}).get("depth_unit") or unit
-    return _MILLIMETRES[stored] / _MILLIMETRES[unit]
+    if stored == unit:
+        return values
+    return values * _MM_PER_M if stored == "m" else values / _MM_PER_M
