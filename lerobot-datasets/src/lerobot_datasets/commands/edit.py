@@ -205,7 +205,9 @@ def add_feature(dataset: str, feature: str, values: Path, names: str | None, **w
     try:
         array = np.load(values, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
-        raise DataError(f"'{values}' is not a numpy array: {error}", path=values, hint="write it with np.save") from error
+        raise DataError(
+            f"'{values}' is not a numpy array: {error}", path=values, hint="write it with np.save"
+        ) from error
     _carry_out(plans.add_feature(_opened(dataset), feature, array, names.split(",") if names else None), **where)
 
 

@@ -190,9 +190,7 @@ def _fractions(total: int, fractions: Mapping[str, float]) -> dict[str, list[int
     return out
 
 
-def trim(
-    source: Source, drop_first: int = 0, drop_last: int = 0, episodes: Iterable[int] | None = None
-) -> Plan:
+def trim(source: Source, drop_first: int = 0, drop_last: int = 0, episodes: Iterable[int] | None = None) -> Plan:
     """Episodes without their first and last frames; all of them, or these.
 
     Raises:
