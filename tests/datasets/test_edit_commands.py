@@ -16,8 +16,12 @@ from click.testing import CliRunner, Result
 
 from lerobot_core.errors import DataError
 from lerobot_core.registry import resolve
+from lerobot_core.testing.offered import suites
 from lerobot_datasets import plugin
 from lerobot_datasets.v3.reader import Reader
+
+for _name in ("delete", "split", "merge", "tasks", "trim", "remove-feature", "add-feature", "stats"):
+    globals().update(suites(f"dataset {_name}"))
 
 
 @pytest.fixture
