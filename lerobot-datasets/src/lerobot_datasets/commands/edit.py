@@ -236,4 +236,7 @@ def convert(dataset: str, output_dir: Path | None, dry_run: bool, **sizes: int) 
 
     Videos are copied as they are. The dataset itself stays; v2.x is read where it is, too.
     """
-    _carry_out(plans.convert(_opened(dataset), **sizes), output_dir, False, dry_run)
+    plan = plans.convert(_opened(dataset), **sizes)
+    if output_dir is None and not dry_run:
+        raise click.UsageError("give --output_dir, the folder of the new dataset")
+    _carry_out(plan, output_dir, False, dry_run)

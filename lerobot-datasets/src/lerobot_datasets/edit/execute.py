@@ -18,7 +18,7 @@ from lerobot_core.errors import DataError
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
 from lerobot_datasets import columns, stats
 from lerobot_datasets.edit.plan import Piece, Plan
-from lerobot_datasets.edit.videos import Clip, Videos, picture_stats
+from lerobot_datasets.edit.videos import Clip, Packets, Videos, picture_stats, require, scan
 from lerobot_datasets.v3 import layout, metadata
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
@@ -44,6 +44,7 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
     _require_free(plan, target, in_place)
     sources = [_Origin(Reader(source.root)) for source in plan.sources]
     tasks, rows = _tasks(plan, sources)
+    _require_videos(plan, sources)
     draft = target.parent / f".{target.name}.{os.getpid()}"
     try:
         draft.mkdir(parents=True)
@@ -97,10 +98,12 @@ class _Origin:
     def __init__(self, reader: Reader) -> None:
         self.reader = reader
         self._episodes = reader.episode_table()
+        self._packets: dict[Path, Packets] = {}
 
     def row(self, episode: int) -> dict[str, Any]:
         """The episode's row, statistics included."""
-        return self._episodes.slice(episode, 1).to_pylist()[0]
+        row: dict[str, Any] = self._episodes.slice(episode, 1).to_pylist()[0]
+        return row
 
     def data_file(self, row: Mapping[str, Any]) -> Path:
         place = Place(row["data/chunk_index"], row["data/file_index"])
@@ -112,7 +115,13 @@ class _Origin:
         fps = self.reader.fps
         start = row[f"videos/{key}/from_timestamp"] + piece.start / fps
         path = self.reader.root / self.reader.info.video_file(place, key)
-        return Clip(path=path, start=start, length=piece.length, fps=fps)
+        return Clip(path=path, episode=piece.episode, start=start, length=piece.length, fps=fps)
+
+    def packets(self, path: Path) -> Packets:
+        """The packets of a video, which is looked through once."""
+        if path not in self._packets:
+            self._packets[path] = scan(path)
+        return self._packets[path]
 
     def task_numbers(self, episodes: Sequence[int]) -> dict[int, np.ndarray]:
         """Episode → its task per frame (length,).
@@ -142,15 +151,12 @@ class _Origin:
 def _tasks(plan: Plan, sources: Sequence[_Origin]) -> tuple[dict[str, int], list[np.ndarray]]:
     """The new table of tasks (text → index), and for each piece its new task per frame.
 
-    Texts that no frame has any more are left out, the others keep the order of the sources' tables. Every source is
-    looked through here, before anything is written.
+    Texts that no frame has any more are left out, the others keep the order of the sources' tables.
     """
     numbers = []
     for i, source in enumerate(sources):
         used = sorted({piece.episode for piece in plan.pieces if piece.source == i})
         numbers.append(source.task_numbers(used))
-        for key in plan.info.video_keys:
-            _require_videos(source, key, used)
     old = [numbers[piece.source][piece.episode][piece.start : piece.stop] for piece in plan.pieces]
     pairs = []
     for position, (piece, task_rows) in enumerate(zip(plan.pieces, old, strict=True)):
@@ -166,12 +172,13 @@ def _tasks(plan: Plan, sources: Sequence[_Origin]) -> tuple[dict[str, int], list
     return table, rows
 
 
-def _require_videos(source: _Origin, key: str, episodes: Sequence[int]) -> None:
-    for episode in episodes:
-        row = source.reader.all_episodes[episode]
-        path = source.clip(row, key, Piece(episode=episode, stop=row["length"])).path
-        if not path.is_file():
-            raise DataError(f"'{path}' not found", path=path, episode=episode, hint=metadata.RESTORE)
+def _require_videos(plan: Plan, sources: Sequence[_Origin]) -> None:
+    for piece in plan.pieces:
+        source = sources[piece.source]
+        row = source.reader.all_episodes[piece.episode]
+        for key in plan.info.video_keys:
+            clip = source.clip(row, key, piece)
+            require(clip, source.packets(clip.path), key, plan.info.features[key])
 
 
 # --- the new dataset --------------------------------------------------------------------------------------------------
@@ -182,7 +189,7 @@ class _Tables:
 
     def __init__(self, root: Path, info: Info) -> None:
         self._root, self._info = root, info
-        self._place: Place | None = None
+        self._next = self._place = Place()
         self._file: BinaryIO | None = None
         self._frames = 0
 
@@ -192,14 +199,14 @@ class _Tables:
             if size + size / self._frames * len(table) >= self._info.data_files_size_in_mb:
                 self.close()
         if self._file is None:
-            self._place = self._place.next(self._info.chunks_size) if self._place else Place()
+            self._place, self._next = self._next, self._next.next(self._info.chunks_size)
             path = self._root / self._info.data_file(self._place)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file, self._frames = path.open("wb"), 0
             self._out = pq.ParquetWriter(self._file, table.schema)
         self._out.write_table(table, row_group_size=len(table))
         self._frames += len(table)
-        return self._place or Place()
+        return self._place
 
     def close(self) -> None:
         if self._file is not None:
@@ -250,7 +257,8 @@ class _Making:
             "dataset_to_index": start + piece.length,
         }
         for key, videos in self._videos.items():
-            place, begin, end = videos.add(source.clip(before, key, piece))
+            clip = source.clip(before, key, piece)
+            place, begin, end = videos.add(clip, source.packets(clip.path))
             row |= {
                 f"videos/{key}/chunk_index": place.chunk,
                 f"videos/{key}/file_index": place.file,

@@ -1,15 +1,14 @@
-"""One camera of a new dataset: clips of existing videos, one after the other, in numbered files.
+"""One camera of a new dataset: clips of existing videos, one after the other, in numbered files. Knows no tables.
 
 Packets are copied as they are when a clip begins at a key frame and its packets are neighbours in the file, which an
 episode recorded as a whole always is. Any other clip is decoded and encoded again, whole, with its source's settings.
-A clip that needs another decoder set-up than the file before it begins a new file. Knows paths, no episodes.
+A clip that needs another decoder set-up than the file before it begins a new file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +28,18 @@ from lerobot_datasets.video.encode import SOFTWARE, VideoFile
 
 @attrs.frozen(kw_only=True)
 class Clip:
-    """Frames of a video file.
+    """An episode in a video file, or a part of it.
 
     Attributes:
         path: the file.
+        episode: number of the episode, for messages.
         start: time of the first frame [s].
         length: number of frames.
         fps: frames per second.
     """
 
     path: Path
+    episode: int
     start: float
     length: int
     fps: int
@@ -58,14 +59,15 @@ class Clip:
 
     def short(self, count: int) -> DataError:
         return DataError(
-            f"'{self.path}' holds {count} of the {self.length} frames from {self.start:.3f} s",
+            f"'{self.path}' holds {count} of the {self.length} frames of episode {self.episode} from {self.start:.3f} s",
             path=self.path,
+            episode=self.episode,
             hint=RESTORE,
         )
 
 
 @attrs.frozen(kw_only=True)
-class _Packets:
+class Packets:
     """The packets of a video file in the order they lie in it, each (packets,).
 
     Attributes:
@@ -82,8 +84,12 @@ class _Packets:
     keys: np.ndarray
     sizes: np.ndarray
 
-    def run(self, clip: Clip) -> tuple[int, int] | None:
-        """First packet and the one after the last, if the clip can be copied; None if it cannot."""
+    def run(self, clip: Clip) -> slice | None:
+        """The packets of a clip, if it can be copied; None if it cannot.
+
+        Raises:
+            DataError: the video lacks frames of the clip.
+        """
         half = 0.5 / clip.fps
         end = clip.start + clip.length / clip.fps
         inside = np.flatnonzero((self.times > clip.start - half) & (self.times < end - half))
@@ -92,11 +98,17 @@ class _Packets:
         first, last = int(inside[0]), int(inside[-1])
         neighbours = last - first + 1 == clip.length
         starts = self.keys[first] and self.ticks[first] == self.ticks[inside].min()
-        return (first, last + 1) if neighbours and starts else None
+        return slice(first, last + 1) if neighbours and starts else None
 
 
-@lru_cache(maxsize=16)
-def _packets(path: Path) -> _Packets:
+def scan(path: Path) -> Packets:
+    """The packets of a video.
+
+    Raises:
+        DataError: the file is missing or broken.
+    """
+    if not path.is_file():
+        raise DataError(f"'{path}' not found", path=path, hint=RESTORE)
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -108,7 +120,7 @@ def _packets(path: Path) -> _Packets:
         raise DataError(f"'{path}' cannot be read: {error}", path=path, hint=RESTORE) from error
     ticks, keys, sizes = np.array(found, dtype=np.int64).reshape(-1, 3).T
     times = (ticks - offset) * float(tick)
-    return _Packets(kind=(*kind, tick), times=times, ticks=ticks, keys=keys != 0, sizes=sizes)
+    return Packets(kind=(*kind, tick), times=times, ticks=ticks, keys=keys != 0, sizes=sizes)
 
 
 class Videos:
@@ -123,24 +135,27 @@ class Videos:
     def __init__(self, root: Path, info: Info, key: str) -> None:
         self._root, self._info, self._key = root, info, key
         self._feature = info.features[key]
-        self._place: Place | None = None
+        self._next = self._place = Place()
         self._out: Any = None
 
-    def add(self, clip: Clip) -> tuple[Place, float, float]:
+    def add(self, clip: Clip, packets: Packets) -> tuple[Place, float, float]:
         """Append a clip; returns its file, and where it begins and ends in it [s].
 
+        Args:
+            clip: what to append.
+            packets: those of the clip's file.
+
         Raises:
-            DataError: the video is missing, broken or shorter than the clip, or cannot be encoded again.
+            DataError: the video is broken or lacks frames of the clip.
         """
-        run = _packets(clip.path).run(clip)
+        run = packets.run(clip)
         if run is not None:
-            return self._append(clip, *run)
+            return self._append(clip, packets, run)
         again = self._root / f".{self._key}.mp4"
         try:
             self._encode(clip, again)
-            _packets.cache_clear()  # the file of the clip before had the same name
             whole = attrs.evolve(clip, path=again, start=0.0)
-            return self._append(whole, 0, clip.length)
+            return self._append(whole, scan(again), slice(0, clip.length))
         finally:
             again.unlink(missing_ok=True)
 
@@ -155,26 +170,24 @@ class Videos:
         finally:
             file.close()
 
-    def _append(self, clip: Clip, first: int, stop: int) -> tuple[Place, float, float]:
-        packets = _packets(clip.path)
-        size = int(packets.sizes[first:stop].sum())
+    def _append(self, clip: Clip, packets: Packets, run: slice) -> tuple[Place, float, float]:
+        size, first = int(packets.sizes[run].sum()), int(packets.ticks[run.start])
         with av.open(str(clip.path)) as container:
             source = container.streams.video[0]
             full = self._out is not None and (self._size + size) / MIB >= self._info.video_files_size_in_mb
             if self._out is None or full or self._kind != packets.kind:
                 self._open(source, packets.kind)
             at = Fraction(self._frames, clip.fps)
-            shift = round(at / source.time_base) - int(packets.ticks[first])
-            container.seek(int(packets.ticks[first]), stream=source, backward=True)
-            self._copy(container.demux(source), int(packets.ticks[first]), stop - first, shift)
+            container.seek(first, stream=source, backward=True)
+            self._copy(container.demux(source), first, clip.length, round(at / source.time_base) - first)
         self._frames += clip.length
         self._size += size
-        return self._place or Place(), float(at), self._frames / clip.fps
+        return self._place, float(at), self._frames / clip.fps
 
     def _open(self, source: Any, kind: tuple[Any, ...]) -> None:
         """Begin the next file, set up as that stream."""
         self.close()
-        self._place = self._place.next(self._info.chunks_size) if self._place else Place()
+        self._place, self._next = self._next, self._next.next(self._info.chunks_size)
         path = self._root / self._info.video_file(self._place, self._key)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._out = av.open(str(path), "w", options={"movflags": "faststart"})
@@ -205,6 +218,16 @@ class Videos:
         if self._out is not None:
             self._out.close()
             self._out = None
+
+
+def require(clip: Clip, packets: Packets, key: str, feature: Feature) -> None:
+    """Check that a clip can be appended.
+
+    Raises:
+        DataError: the video lacks frames, or must be encoded again as nothing here encodes.
+    """
+    if packets.run(clip) is None:
+        encoder_of(key, feature)
 
 
 def encoder_of(key: str, feature: Feature) -> EncoderConfig:
