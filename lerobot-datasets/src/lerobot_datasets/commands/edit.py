@@ -190,7 +190,7 @@ def tasks(
 def trim(dataset: str, drop_first: int, drop_last: int, episodes: list[int] | None, **where: Any) -> None:
     """Write a dataset without the first or last frames of its episodes.
 
-    A video that is cut elsewhere than at a key frame is encoded again for that episode.
+    Where a video is cut elsewhere than at a key frame, the frames up to the next one are encoded again.
     """
     _carry_out(plans.trim(_opened(dataset), drop_first, drop_last, episodes), **where)
 
