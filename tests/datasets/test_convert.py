@@ -17,9 +17,10 @@ from expected import check_cases, check_metadata
 from lerobot_core.errors import DataError
 from lerobot_datasets import stats
 from lerobot_datasets.commands.edit import convert
-from lerobot_datasets.edit import plan as plans
 from lerobot_datasets.edit.execute import execute
+from lerobot_datasets.edit.plan import Source
 from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v21 import convert as conversion
 
 FRONT = "observation.images.front"
 
@@ -111,7 +112,7 @@ def test_what_came_with_an_episode_goes_along(old: Path, tmp_path: Path) -> None
 
 def test_nothing_half_made(old: Path, tmp_path: Path) -> None:
     """Interrupted after the second episode."""
-    plan, seen = plans.convert(plans.Source.of(Reader(old))), []
+    plan, seen = conversion.plan(Source.of(Reader(old))), []
 
     def advance() -> None:
         seen.append(len(seen))

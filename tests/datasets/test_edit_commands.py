@@ -68,6 +68,11 @@ def test_split_writes_a_folder_per_part(root: Path, tmp_path: Path) -> None:
     assert Reader(tmp_path / "parts" / "val").num_frames == 4
     lr("split", root, "--part", "a=2,0", "--part", "b=1", "--output_dir", tmp_path / "lists")
     assert Reader(tmp_path / "lists" / "a").columns(0)["note"][0] == "ep2-f0"
+    (tmp_path / "taken" / "b").mkdir(parents=True)
+    (tmp_path / "taken" / "b" / "mine").touch()
+    refused = lr("split", root, "--part", "a=0", "--part", "b=1", "--output_dir", tmp_path / "taken")
+    assert isinstance(refused.exception, DataError)
+    assert not (tmp_path / "taken" / "a").exists()
     few = lr("split", root, "--part", "none=0.2", "--part", "all=0.8", "--output_dir", tmp_path / "few")
     assert "warning: part 'none' comes to no episode" in few.output
 
@@ -95,6 +100,8 @@ def test_in_place_is_asked_for(root: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "args", "words"),
     [
+        ("delete", [], "give --episodes"),
+        ("add-feature", ["--feature", "x"], "give --values"),
         ("delete", ["--episodes", "5-3"], "'5-3' is not an episode"),
         ("delete", ["--episodes", "one"], "'one' is not an episode"),
         ("split", ["--part", "a=0.8.1"], "'0.8.1' is not a fraction"),

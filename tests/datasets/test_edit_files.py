@@ -218,8 +218,11 @@ def test_a_folder_that_is_taken_is_refused(root: Path, tmp_path: Path, target: s
 
 
 def test_in_place(root: Path, tmp_path: Path) -> None:
+    (root / "README.md").write_text("a card")
+    (root / "meta" / "notes.json").write_text("{}")
     execute(plans.delete(source(root), [1]), root, in_place=True)
     assert Reader(root).num_episodes == 2
+    assert (root / "README.md").read_text() + (root / "meta" / "notes.json").read_text() == "a card{}"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 

@@ -87,6 +87,23 @@ def test_cut_episodes_hold_their_frames(
     assert stats[CAMERA]["count"].tolist() == [28 - 2 * (drop_first + drop_last)]
 
 
+@pytest.mark.parametrize("drop_first", [1, 2, 3])
+def test_only_the_frames_up_to_a_key_frame_are_encoded_again(root: Path, tmp_path: Path, drop_first: int) -> None:
+    execute(plans.trim(source(root), drop_first, episodes=[3]), tmp_path / "out")
+    np.testing.assert_array_equal(pictures(tmp_path / "out", 3)[4 - drop_first :], pictures(root, 3)[4:])
+    assert len(list((tmp_path / "out").rglob("*.mp4"))) == 1
+
+
+def test_another_encoding_is_not_mixed_into_an_episode(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = attrs.evolve(PATIENT, g=1, fast_decode=1)  # as if the source had been encoded by something else
+    monkeypatch.setattr(videos, "encoder_of", lambda *_: other)
+    execute(plans.trim(source(root), drop_first=1, episodes=[3]), tmp_path / "out")
+    assert [recordings.number_of(picture) for picture in pictures(tmp_path / "out", 3)] == list(range(1, 12))
+    assert len(list((tmp_path / "out").rglob("*.mp4"))) == 2
+
+
 def test_a_full_video_is_followed_by_another(root: Path, tmp_path: Path) -> None:
     plan = plans.delete(source(root), [])
     execute(attrs.evolve(plan, info=attrs.evolve(plan.info, video_files_size_in_mb=1e-6)), tmp_path / "out")

@@ -16,10 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lerobot_core.errors import DataError
 from lerobot_datasets.edit import plan as plans
-from lerobot_datasets.edit.execute import execute
+from lerobot_datasets.edit.execute import execute, require_free
 from lerobot_datasets.edit.plan import Plan, Source
 from lerobot_datasets.hub import locate
 from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v21 import convert as conversion
 
 _source = click.argument("dataset", metavar="PATH_OR_REPO")
 _output_dir = click.option("--output_dir", type=Path, help="Folder of the new dataset.")
@@ -65,6 +66,13 @@ def _opened(dataset: str) -> Source:
     return Source.of(Reader(folder if folder.is_dir() else locate(dataset)))
 
 
+def _given(value: Any, option: str) -> Any:
+    """An option without which there is nothing to do. Asked for after the dataset is open: that may be the mistake."""
+    if not value:
+        raise click.UsageError(f"give {option}; see --help")
+    return value
+
+
 def _carry_out(plan: Plan, output_dir: Path | None, in_place: bool, dry_run: bool) -> None:
     """Write one plan, or show it."""
     if not dry_run and (output_dir is None) != in_place:
@@ -78,6 +86,8 @@ def _carry_out(plan: Plan, output_dir: Path | None, in_place: bool, dry_run: boo
 
 def _write(jobs: Mapping[Path, Plan], *, in_place: bool = False) -> None:
     """Write plans to their folders, with a bar."""
+    for target, plan in jobs.items():
+        require_free(plan, target, in_place=in_place)
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -96,16 +106,17 @@ def _write(jobs: Mapping[Path, Plan], *, in_place: bool = False) -> None:
 
 @click.command()
 @_one_to_one
-@click.option("--episodes", type=_Episodes(), required=True, help="Which to leave out, as 0,3-5.")
-def delete(dataset: str, episodes: list[int], **where: Any) -> None:
+@click.option("--episodes", type=_Episodes(), help="Which to leave out, as 0,3-5.")
+def delete(dataset: str, episodes: list[int] | None, **where: Any) -> None:
     """Write a dataset without some of its episodes; the others are numbered anew."""
-    _carry_out(plans.delete(_opened(dataset), episodes), **where)
+    source = _opened(dataset)
+    _carry_out(plans.delete(source, _given(episodes, "--episodes")), **where)
 
 
 @click.command()
 @_source
 @click.option(
-    "--part", "parts", type=_Pair(), multiple=True, required=True, metavar="NAME=SHARE",
+    "--part", "parts", type=_Pair(), multiple=True, metavar="NAME=SHARE",
     help="A part's name and its share: a fraction as train=0.8, or episodes as val=0,3-5. Repeat it for each part.",
 )  # fmt: skip
 @click.option("--output_dir", type=Path, help="Folder in which each part gets a folder of its name.")
@@ -115,12 +126,13 @@ def split(dataset: str, parts: tuple[tuple[str, str], ...], output_dir: Path | N
 
     Fractions take consecutive episodes in order, and the last of them all that remain.
     """
-    if not dry_run and output_dir is None:
-        raise click.UsageError("give --output_dir, the folder the parts go to")
-    names = [name for name, _ in parts]
+    source = _opened(dataset)
+    names = [name for name, _ in _given(parts, "--part")]
+    if not dry_run:
+        _given(output_dir, "--output_dir, the folder the parts go to")
     if len(set(names)) < len(names) or any(Path(name).name != name for name in names):
         raise click.UsageError(f"names of parts are different names of folders, got {', '.join(names)}")
-    found = plans.split(_opened(dataset), {name: _share(text) for name, text in parts})
+    found = plans.split(source, {name: _share(text) for name, text in parts})
     for name in names:
         if name not in found:
             click.echo(f"warning: part '{name}' comes to no episode and is left out", err=True)
@@ -179,36 +191,38 @@ def tasks(
 def trim(dataset: str, drop_first: int, drop_last: int, episodes: list[int] | None, **where: Any) -> None:
     """Write a dataset without the first or last frames of its episodes.
 
-    A video that is cut elsewhere than at a key frame is encoded again for that episode.
+    Where a video is cut elsewhere than at a key frame, the frames up to the next one are encoded again.
     """
     _carry_out(plans.trim(_opened(dataset), drop_first, drop_last, episodes), **where)
 
 
 @click.command()
 @_one_to_one
-@click.option("--feature", "features", multiple=True, required=True, help="Name of the feature. May be repeated.")
+@click.option("--feature", "features", multiple=True, help="Name of the feature. May be repeated.")
 def remove_feature(dataset: str, features: tuple[str, ...], **where: Any) -> None:
     """Write a dataset without some of its features."""
-    _carry_out(plans.remove_features(_opened(dataset), features), **where)
+    source = _opened(dataset)
+    _carry_out(plans.remove_features(source, _given(features, "--feature")), **where)
 
 
 @click.command()
 @_one_to_one
-@click.option("--feature", required=True, help="Name of the new feature.")
+@click.option("--feature", help="Name of the new feature.")
 @click.option(
-    "--values", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+    "--values", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File of a numpy array (.npy) with one row per frame; its dtype becomes the feature's.",
 )  # fmt: skip
 @click.option("--names", help="Names of the elements of a row, as a,b,c.")
-def add_feature(dataset: str, feature: str, values: Path, names: str | None, **where: Any) -> None:
+def add_feature(dataset: str, feature: str | None, values: Path | None, names: str | None, **where: Any) -> None:
     """Write a dataset with a feature more, from a file of values."""
+    source = _opened(dataset)
+    file = _given(values, "--values")
     try:
-        array = np.load(values, mmap_mode="r", allow_pickle=False)
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
-        raise DataError(
-            f"'{values}' is not a numpy array: {error}", path=values, hint="write it with np.save"
-        ) from error
-    _carry_out(plans.add_feature(_opened(dataset), feature, array, names.split(",") if names else None), **where)
+        raise DataError(f"'{file}' is not a numpy array: {error}", path=file, hint="write it with np.save") from error
+    elements = names.split(",") if names else None
+    _carry_out(plans.add_feature(source, _given(feature, "--feature"), array, elements), **where)
 
 
 @click.command()
@@ -236,7 +250,7 @@ def convert(dataset: str, output_dir: Path | None, dry_run: bool, **sizes: int) 
 
     Videos are copied as they are. The dataset itself stays; v2.x is read where it is, too.
     """
-    plan = plans.convert(_opened(dataset), **sizes)
-    if output_dir is None and not dry_run:
-        raise click.UsageError("give --output_dir, the folder of the new dataset")
+    plan = conversion.plan(_opened(dataset), **sizes)
+    if not dry_run:
+        _given(output_dir, "--output_dir, the folder of the new dataset")
     _carry_out(plan, output_dir, False, dry_run)

@@ -20,6 +20,7 @@ from lerobot_datasets import columns, stats
 from lerobot_datasets.edit.plan import Piece, Plan
 from lerobot_datasets.edit.videos import Clip, Packets, Videos, picture_stats, require, scan
 from lerobot_datasets.v3 import layout, metadata
+from lerobot_datasets.v3.journal import STAGING
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
 from lerobot_datasets.v3.reader import Reader, read_columns, read_rows
@@ -41,7 +42,7 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
     Raises:
         DataError: the folder is taken, or a source is incomplete. Nothing is left behind.
     """
-    _require_free(plan, target, in_place)
+    require_free(plan, target, in_place=in_place)
     sources = [_Origin(Reader(source.root)) for source in plan.sources]
     tasks, rows = _tasks(plan, sources)
     _require_videos(plan, sources)
@@ -49,13 +50,19 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
     try:
         draft.mkdir(parents=True)
         _Making(plan, sources, draft, tasks).write(rows, advance)
+        if in_place:
+            _carry_over(target, draft)
         _flush(draft)
         _publish(draft, target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _require_free(plan: Plan, target: Path, in_place: bool) -> None:
+def require_free(plan: Plan, target: Path, *, in_place: bool = False) -> None:
+    """
+    Raises:
+        DataError: something is there, or a source is around it; in place, it is not the source.
+    """
     roots = [source.root.resolve() for source in plan.sources]
     if in_place:
         if [target.resolve()] != roots or target.is_symlink():
@@ -65,6 +72,16 @@ def _require_free(plan: Plan, target: Path, in_place: bool) -> None:
         raise DataError(f"'{target}' exists", path=target, hint="choose another output_dir")
     if inside := [root for root in roots if target.resolve().is_relative_to(root)]:
         raise DataError(f"'{target}' is in the dataset '{inside[0]}'", path=target, hint="choose another output_dir")
+
+
+def _carry_over(root: Path, draft: Path) -> None:
+    """Copy what lies in a dataset's folder and is none of the format's files: a card, notes, tables of other tools."""
+    ours = {root: {"data", "videos", "meta"}, root / "meta": {"info.json", "stats.json", "tasks.parquet", "episodes"}}
+    for folder, names in ours.items():
+        for path in folder.iterdir():
+            if path.name not in names | {STAGING.name}:
+                copy = shutil.copytree if path.is_dir() else shutil.copy2
+                copy(path, draft / path.relative_to(root))
 
 
 def _flush(folder: Path) -> None:

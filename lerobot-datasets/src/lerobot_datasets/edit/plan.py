@@ -136,21 +136,6 @@ def _require(source: Source, episodes: Iterable[int]) -> None:
         )
 
 
-def convert(source: Source, data_files_size_in_mb: int = 100, video_files_size_in_mb: int = 200) -> Plan:
-    """A v2.x dataset as v3.0: every episode, in files of these sizes [MiB].
-
-    Raises:
-        DataError: it is no v2.x dataset.
-    """
-    info = source.info
-    if not info.codebase_version.startswith("v2."):
-        raise DataError(
-            f"'{source.root}' is in format {info.codebase_version}", path=source.root, hint="only v2.x is converted"
-        )
-    sizes = {"data_files_size_in_mb": data_files_size_in_mb, "video_files_size_in_mb": video_files_size_in_mb}
-    return _plan(source, _every(source), info=attrs.evolve(info, **sizes), anew=frozenset())
-
-
 # --- episodes ---------------------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,16 @@
 """One camera of a new dataset: clips of existing videos, one after the other, in numbered files. Knows no tables.
 
 Packets are copied as they are when a clip begins at a key frame and its packets are neighbours in the file, which an
-episode recorded as a whole always is. Any other clip is decoded and encoded again, whole, with its source's settings.
-A clip that needs another decoder set-up than the file before it begins a new file.
+episode recorded as a whole always is. Any other clip is decoded and encoded again with its source's settings: up to its
+first key frame if that gives what the source's decoder is set up for, else whole. A clip that needs another decoder
+set-up than the file before it begins a new file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,16 @@ class Packets:
         starts = self.keys[first] and self.ticks[first] == self.ticks[inside].min()
         return slice(first, last + 1) if neighbours and starts else None
 
+    def rest(self, clip: Clip) -> Clip | None:
+        """The longest end of a clip that can be copied; None if there is none."""
+        for time in np.sort(self.times[self.keys]):
+            head = round((time - clip.start) * clip.fps)
+            if 0 < head < clip.length:
+                rest = attrs.evolve(clip, start=clip.start + head / clip.fps, length=clip.length - head)
+                if self.run(rest) is not None:
+                    return rest
+        return None
+
 
 def scan(path: Path) -> Packets:
     """The packets of a video.
@@ -123,6 +135,10 @@ def scan(path: Path) -> Packets:
     return Packets(kind=(*kind, tick), times=times, ticks=ticks, keys=keys != 0, sizes=sizes)
 
 
+#: A file, its packets, and which of them.
+_Part = tuple[Path, Packets, slice]
+
+
 class Videos:
     """Writes the files of one camera.
 
@@ -136,6 +152,7 @@ class Videos:
         self._root, self._info, self._key = root, info, key
         self._feature = info.features[key]
         self._next = self._place = Place()
+        self._again = root / f".{key}.mp4"
         self._out: Any = None
 
     def add(self, clip: Clip, packets: Packets) -> tuple[Place, float, float]:
@@ -149,69 +166,75 @@ class Videos:
             DataError: the video is broken or lacks frames of the clip.
         """
         run = packets.run(clip)
-        if run is not None:
-            return self._append(clip, packets, run)
-        again = self._root / f".{self._key}.mp4"
+        parts = self._encoded(clip, packets) if run is None else [(clip.path, packets, run)]
         try:
-            self._encode(clip, again)
-            whole = attrs.evolve(clip, path=again, start=0.0)
-            return self._append(whole, scan(again), slice(0, clip.length))
+            return self._append(clip, parts)
         finally:
-            again.unlink(missing_ok=True)
+            self._again.unlink(missing_ok=True)
 
-    def _encode(self, clip: Clip, target: Path) -> None:
+    def _encoded(self, clip: Clip, packets: Packets) -> list[_Part]:
+        """The clip with as little as possible encoded again."""
+        rest = packets.rest(clip)
+        if rest is not None:
+            head = clip.length - rest.length
+            again = self._encode(attrs.evolve(clip, length=head))
+            run = packets.run(rest)
+            if again.kind == packets.kind and run is not None:
+                return [(self._again, again, slice(0, head)), (clip.path, packets, run)]
+        return [(self._again, self._encode(clip), slice(0, clip.length))]
+
+    def _encode(self, clip: Clip) -> Packets:
         pictures = clip.pictures()
         first = next(pictures)
-        file = VideoFile(target, first.shape[:2], clip.fps, encoder_of(self._key, self._feature))
+        file = VideoFile(self._again, first.shape[:2], clip.fps, encoder_of(self._key, self._feature))
         try:
             file.write(first)
             for picture in pictures:
                 file.write(picture)
         finally:
             file.close()
+        return scan(self._again)
 
-    def _append(self, clip: Clip, packets: Packets, run: slice) -> tuple[Place, float, float]:
-        size, first = int(packets.sizes[run].sum()), int(packets.ticks[run.start])
-        with av.open(str(clip.path)) as container:
-            source = container.streams.video[0]
-            full = self._out is not None and (self._size + size) / MIB >= self._info.video_files_size_in_mb
-            if self._out is None or full or self._kind != packets.kind:
-                self._open(source, packets.kind)
-            at = Fraction(self._frames, clip.fps)
-            container.seek(first, stream=source, backward=True)
-            self._copy(container.demux(source), first, clip.length, round(at / source.time_base) - first)
-        self._frames += clip.length
+    def _append(self, clip: Clip, parts: Sequence[_Part]) -> tuple[Place, float, float]:
+        """Append packets that are one clip, to one file."""
+        size = sum(int(packets.sizes[run].sum()) for _, packets, run in parts)
+        full = self._out is not None and (self._size + size) / MIB >= self._info.video_files_size_in_mb
+        if self._out is None or full or self._kind != parts[0][1].kind:
+            self._open(*parts[0][:2])
+        begin = self._frames
+        for path, packets, run in parts:
+            self._copy(path, int(packets.ticks[run.start]), run.stop - run.start, clip.fps)
         self._size += size
-        return self._place, float(at), self._frames / clip.fps
+        return self._place, begin / clip.fps, self._frames / clip.fps
 
-    def _open(self, source: Any, kind: tuple[Any, ...]) -> None:
-        """Begin the next file, set up as that stream."""
+    def _open(self, like: Path, packets: Packets) -> None:
+        """Begin the next file, set up as that one."""
         self.close()
         self._place, self._next = self._next, self._next.next(self._info.chunks_size)
         path = self._root / self._info.video_file(self._place, self._key)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._out = av.open(str(path), "w", options={"movflags": "faststart"})
-        self._stream = self._out.add_stream_from_template(source, opaque=True)
-        self._kind, self._frames, self._size = kind, 0, 0
+        with av.open(str(like)) as container:
+            self._stream = self._out.add_stream_from_template(container.streams.video[0], opaque=True)
+        self._kind, self._frames, self._size = packets.kind, 0, 0
         self._last: int | None = None
 
-    def _copy(self, packets: Iterator[Any], first: int, count: int, shift: int) -> None:
-        """Copy `count` packets from the one shown at tick `first`, `shift` ticks later.
+    def _copy(self, path: Path, first: int, count: int, fps: int) -> None:
+        """Copy the `count` packets of a file from the one shown at tick `first`.
 
         Decoding times always grow: those of reordered frames may fall before the end of the clip in front.
         """
-        found = False
-        for packet in packets:
-            found = found or packet.pts == first
-            if not found or packet.dts is None:
-                continue
-            dts = packet.dts + shift
-            self._last = dts if self._last is None else max(dts, self._last + 1)
-            packet.pts, packet.dts, packet.stream = packet.pts + shift, self._last, self._stream
-            self._out.mux(packet)
-            count -= 1
-            if count == 0:
-                return
+        with av.open(str(path)) as container:
+            source = container.streams.video[0]
+            shift = round(Fraction(self._frames, fps) / source.time_base) - first
+            container.seek(first, stream=source, backward=True)
+            packets = (packet for packet in container.demux(source) if packet.dts is not None)
+            for packet in islice(dropwhile(lambda packet: packet.pts != first, packets), count):
+                dts = packet.dts + shift
+                self._last = dts if self._last is None else max(dts, self._last + 1)
+                packet.pts, packet.dts, packet.stream = packet.pts + shift, self._last, self._stream
+                self._out.mux(packet)
+        self._frames += count
 
     def close(self) -> None:
         """Finish the file that is open."""
