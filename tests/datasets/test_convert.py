@@ -16,7 +16,7 @@ from expected import check_cases, check_metadata
 
 from lerobot_core.errors import DataError
 from lerobot_datasets import stats
-from lerobot_datasets.commands.edit import convert
+from lerobot_datasets.commands.edit import convert, delete
 from lerobot_datasets.edit.execute import execute
 from lerobot_datasets.edit.plan import Source
 from lerobot_datasets.v3.reader import Reader
@@ -108,6 +108,20 @@ def test_what_came_with_an_episode_goes_along(old: Path, tmp_path: Path) -> None
     path.write_text("\n".join(json.dumps(row) for row in rows))
     assert converted(older, "--output_dir", tmp_path / "new").exit_code == 0
     assert [row["operator"] for row in Reader(tmp_path / "new").episodes] == ["nr 0", "nr 1", "nr 2"]
+
+
+def test_edits_take_old_datasets_too(old: Path, twin: Path, tmp_path: Path) -> None:
+    older, target = Path(shutil.copytree(old, tmp_path / "old")), tmp_path / "new"
+    before = tree(older)
+    refused = CliRunner().invoke(delete, [str(older), "--episodes=1", "--in_place"]).exception
+    assert isinstance(refused, DataError)
+    assert "v2.1" in str(refused)
+    assert tree(older) == before
+    assert CliRunner().invoke(delete, [str(older), "--episodes=1", f"--output_dir={target}"]).exit_code == 0
+    found, want = Reader(target), Reader(twin)
+    assert (found.info.codebase_version, [row["length"] for row in found.episodes]) == ("v3.0", [18, 11])
+    np.testing.assert_array_equal(found.columns(1)["action"], want.columns(2)["action"])
+    np.testing.assert_array_equal(list(found.frames(1, FRONT)), list(want.frames(2, FRONT)))
 
 
 def test_nothing_half_made(old: Path, tmp_path: Path) -> None:

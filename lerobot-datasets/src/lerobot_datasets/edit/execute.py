@@ -61,12 +61,16 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
 def require_free(plan: Plan, target: Path, *, in_place: bool = False) -> None:
     """
     Raises:
-        DataError: something is there, or a source is around it; in place, it is not the source.
+        DataError: something is there, or a source is around it; in place, it is not the source or of v2.x.
     """
     roots = [source.root.resolve() for source in plan.sources]
     if in_place:
         if [target.resolve()] != roots or target.is_symlink():
             raise DataError(f"'{target}' is not the folder of the dataset edited in place", path=target)
+        if (version := plan.sources[0].info.codebase_version).startswith("v2."):
+            raise DataError(
+                f"'{target}' is in format {version}, what is written is v3.0", path=target, hint="give another folder"
+            )
         return
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise DataError(f"'{target}' exists", path=target, hint="choose another output_dir")

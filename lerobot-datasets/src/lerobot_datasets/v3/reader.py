@@ -39,8 +39,7 @@ class Reader:
     def __init__(self, root: Path, episodes: Sequence[int] | None = None, depth_output_unit: depth.Unit = "mm") -> None:
         self.root = root
         self.depth_output_unit = depth_output_unit
-        self._format = v21 if metadata.major(root) == "2" else metadata
-        found: metadata.Description = self._format.read(root)
+        found = (v21.read if metadata.major(root) == "2" else metadata.read)(root)
         self.info, self.tasks, self.all_episodes = found.info, found.tasks, found.episodes
         self.stats: Stats | None = self._in_unit(found.stats)
         self.selection = self._select(episodes)
@@ -76,7 +75,8 @@ class Reader:
 
     def episode_table(self) -> pa.Table:
         """The table of all episodes with their statistics, which `episodes` leaves out; read at each call."""
-        return self._format.episode_table(self.root, self.info)
+        table = v21.episode_table if self.info.codebase_version.startswith("v2.") else metadata.episode_table
+        return table(self.root, self.info)
 
     @property
     def num_episodes(self) -> int:
