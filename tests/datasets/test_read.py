@@ -13,35 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from safetensors.torch import load_file
+from expected import check_cases, check_metadata
 
 from lerobot_core.errors import DataError
-from lerobot_datasets import LeRobotDataset, LeRobotDatasetMetadata
+from lerobot_datasets import LeRobotDataset
 from lerobot_datasets.backend import LeRobotBackend
 from lerobot_datasets.config import LeRobotBackendConfig
 from lerobot_datasets.v3.reader import Reader
 
 FRONT = "observation.images.front"
-
-
-def check_cases(root: Path, **options: Any) -> None:
-    cases = json.loads((root / "expected.json").read_text())["cases"]
-    expected = load_file(root / "expected.safetensors")
-    assert cases
-    for case in cases:
-        dataset = LeRobotDataset("test/set", root=root, **(case["kwargs"] | options))
-        assert (len(dataset), dataset.num_episodes) == (case["len"], case["num_episodes"])
-        for item in case["items"]:
-            where = (case["case"], item["index"])
-            found = dataset[item["index"]]
-            assert list(found) == item["key_order"], where
-            assert {key: found[key] for key in item["strings"]} == item["strings"], where
-            for key in item["tensors"]:
-                want = expected[f"{case['case']}/{item['index']}/{key}"]
-                assert found[key].dtype == want.dtype, (*where, key)
-                torch.testing.assert_close(
-                    found[key], want, rtol=0, atol=1e-6, msg=lambda m, w=(*where, key): f"{w}: {m}"
-                )
 
 
 @pytest.mark.parametrize("name", ["state_only", "state_env"])
@@ -50,25 +30,13 @@ def test_items_of_tables(fixtures: Path, name: str) -> None:
 
 
 def test_items_with_videos(fixtures: Path, decoder: str) -> None:
-    check_cases(fixtures / "datasets" / "video2", video_backend=decoder)
+    for name in ("video2", "v21_converted", "depth"):
+        check_cases(fixtures / "datasets" / name, video_backend=decoder)
 
 
-@pytest.mark.parametrize("name", ["state_only", "state_env", "video2"])
+@pytest.mark.parametrize("name", ["state_only", "state_env", "video2", "v21_converted", "depth"])
 def test_metadata(fixtures: Path, name: str) -> None:
-    root = fixtures / "datasets" / name
-    meta = LeRobotDatasetMetadata("test/set", root=root)
-    want = json.loads((root / "expected.json").read_text())["meta"]
-    assert (meta.total_episodes, meta.total_frames, meta.fps) == (
-        want["total_episodes"],
-        want["total_frames"],
-        want["fps"],
-    )
-    assert meta.tasks == want["tasks"]
-    assert {key: f | {"shape": list(f["shape"])} for key, f in meta.features.items()} == want["features"]
-    for key, value in load_file(root / "expected.safetensors").items():
-        if key.startswith("stats/"):
-            _, feature, stat = key.split("/")
-            np.testing.assert_array_equal(meta.stats[feature][stat], value.numpy(), err_msg=key)
+    check_metadata(fixtures / "datasets" / name)
 
 
 def test_a_batch_is_its_items(fixtures: Path) -> None:
@@ -180,7 +148,7 @@ def test_a_missing_dataset_is_named(tmp_path: Path) -> None:
         ({"chunks_size": -1}, "'chunks_size'"),
         ({"features": None}, "no features"),
         ({"features": {"a": {"shape": [1]}}}, "feature 'a'"),
-        ({"codebase_version": "v2.1"}, "v2.1"),
+        ({"codebase_version": "v1.6"}, "v1.6"),
         ({"codebase_version": "v4.0"}, "v4.0"),
         ({"total_episodes": 9}, "3 of the 9 episodes"),
     ],

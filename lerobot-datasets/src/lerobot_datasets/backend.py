@@ -1,4 +1,4 @@
-"""The `lerobot` dataset backend: opens and creates v3.0 folders. Imports torch only when asked for a torch dataset."""
+"""The `lerobot` dataset backend: opens v3.0 and v2.x folders, creates v3.0. Imports torch only when asked for a torch dataset."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from lerobot_datasets.v3.writer import Writer
 
 
 class LeRobotReader(Reader):
-    """A v3.0 folder opened for reading, which can also be had as a torch dataset."""
+    """A folder opened for reading, which can also be had as a torch dataset."""
 
     def __init__(self, config: LeRobotBackendConfig, root: Path, episodes: Sequence[int] | None) -> None:
-        super().__init__(root, episodes)
+        super().__init__(root, episodes, config.depth_output_unit)
         self._config = config
 
     def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
@@ -36,11 +36,12 @@ class LeRobotReader(Reader):
             tolerance_s=self._config.tolerance_s,
             video_backend=self._config.video_backend,
             return_uint8=self._config.return_uint8,
+            depth_output_unit=self._config.depth_output_unit,
         )
 
 
 class LeRobotBackend:
-    """Makes readers and writers of v3.0 folders."""
+    """Makes readers of v3.0 and v2.x folders, and writers of v3.0."""
 
     def __init__(self, config: LeRobotBackendConfig) -> None:
         self.config = config

@@ -15,6 +15,10 @@ from lerobot_core.features import Feature
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
+#: Features whose values are no numbers.
+OBJECTS = ("string", "image", "language")
+
+_LANGUAGE = ("role", "content", "style", "timestamp", "camera", "tool_calls")
 _MAX_AXES = 5
 
 
@@ -111,10 +115,11 @@ def to_arrow(values: Sequence[Any] | np.ndarray, key: str, feature: Feature) -> 
 
 
 def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, where: Any = "") -> np.ndarray:
-    """Array (length, *shape) of a column; (length,) for scalars. Strings and PNG structs come as an array of objects.
+    """Array (length, *shape) of a column; (length,) for scalars. Strings, picture cells (`{"bytes", "path"}`) and
+    language (lists of dicts) come as an array of objects.
 
     Args:
-        column: any of the forms writers use: scalars, fixed-size lists or plain nested lists.
+        column: any of the forms writers use: scalars, fixed-size lists or plain nested lists, of any type that casts.
         key: the feature's name, for the message.
         feature: what the column should hold.
         where: the file, for the message.
@@ -124,13 +129,11 @@ def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     length = len(array)
-    if array.null_count:
+    if array.null_count and feature.dtype != "language":
         row = pc.index(pc.is_null(array), True).as_py()
         raise DataError(f"'{where}': column '{key}' is empty in row {row}", path=where)
-    if feature.dtype in ("string", "image"):
-        out = np.empty(length, dtype=object)
-        out[:] = array.to_pylist()
-        return out
+    if feature.dtype in OBJECTS:
+        return _objects(array, key, feature, where)
     for size in feature.shape:
         if not _is_list(array.type):
             break
@@ -148,5 +151,47 @@ def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     return flat.reshape(length) if feature.shape == (1,) else flat.reshape(length, *feature.shape)
 
 
+def empty(feature: Feature) -> np.ndarray:
+    """What `to_numpy` gives for a column of no rows."""
+    if feature.dtype in OBJECTS:
+        return np.empty(0, dtype=object)
+    return np.empty((0, *(() if feature.shape == (1,) else feature.shape)), dtype=feature.dtype)
+
+
+def _objects(array: pa.Array, key: str, feature: Feature, where: Any) -> np.ndarray:
+    kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
+    if not _HOLDS[feature.dtype](kind):
+        raise DataError(f"'{where}': column '{key}' is {array.type}, info.json says {feature}", path=where)
+    out = np.empty(len(array), dtype=object)
+    for row, cell in enumerate(array.to_pylist()):
+        if feature.dtype == "language":
+            cell = [_utterance(entry) for entry in cell or ()]
+        elif feature.dtype == "image" and not isinstance(cell, dict):
+            cell = {"bytes": cell, "path": None}
+        out[row] = cell
+    return out
+
+
+def _utterance(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a language column as the format has it, whatever types its writer inferred."""
+    out = {key: entry.get(key) for key in _LANGUAGE if key != "timestamp" or key in entry}
+    if out.get("timestamp") is not None:
+        out["timestamp"] = float(np.float32(out["timestamp"]))
+    if out["tool_calls"] is not None:
+        out["tool_calls"] = [json.loads(call) if isinstance(call, str) else call for call in out["tool_calls"]]
+    return out
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+_HOLDS = {"string": _is_text, "image": _is_bytes, "language": _is_list}

@@ -60,7 +60,7 @@ class EncoderConfig:
 
 @attrs.frozen(kw_only=True)
 class LeRobotBackendConfig:
-    """A LeRobotDataset v3.0 folder.
+    """A LeRobotDataset folder of v3.0; of v2.1 and v2.0 for reading.
 
     Attributes:
         repo_id: name of the dataset, as `user/name`.
@@ -74,6 +74,7 @@ class LeRobotBackendConfig:
         return_uint8: give pictures as uint8 instead of float32 in [0, 1] to torch.
         private: only its owner may see the repository that a recording is pushed to.
         tags: tags named in the card of a recording that is pushed, beside LeRobot.
+        depth_output_unit: unit of depth pictures and their statistics.
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].
     """
@@ -89,6 +90,7 @@ class LeRobotBackendConfig:
     return_uint8: bool = False
     private: bool = False
     tags: list[str] = attrs.field(factory=list)
+    depth_output_unit: Literal["mm", "m"] = "mm"
     data_files_size_in_mb: int = 100
     video_files_size_in_mb: int = 200
 

@@ -1,4 +1,4 @@
-"""`LeRobotDataset`: a v3.0 folder as a map-style torch dataset that can also be recorded to. Torch begins here.
+"""`LeRobotDataset`: a v3.0 or v2.x folder as a map-style torch dataset that can also be recorded to. Torch begins here.
 
 A batch is made at once: windows are sliced from columns in memory, and the frames of each video are decoded in one pass.
 """
@@ -21,9 +21,9 @@ from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
 from lerobot_datasets.v3.layout import Place, local_root
 from lerobot_datasets.v3.metadata import Episodes
-from lerobot_datasets.v3.reader import Frames, Reader, refuse_depth
+from lerobot_datasets.v3.reader import Frames, Reader, pictures
 from lerobot_datasets.v3.writer import Writer
-from lerobot_datasets.video import decode, png
+from lerobot_datasets.video import decode, depth
 
 
 class LeRobotDataset(torch.utils.data.Dataset):
@@ -31,20 +31,22 @@ class LeRobotDataset(torch.utils.data.Dataset):
 
     An item holds videos, then the table's columns, each in the order of the features, then `<key>_is_pad` for every key
     of `delta_timestamps`, then `task`. Vectors are float32 (D,), scalars have no axes, pictures are float32 (C, H, W) in
-    [0, 1]; a key of `delta_timestamps` has the window as first axis, except for a picture with a single offset.
+    [0, 1], depth is float32 (1, H, W); a key of `delta_timestamps` has the window as first axis, except for a picture
+    with a single offset.
 
     Args:
         repo_id: name of the dataset.
         root: its folder; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
         episodes: which episodes; all when not given.
-        image_transforms: applied to the pictures of each camera of an item.
+        image_transforms: applied to the pictures of each camera of an item, except for depth.
         delta_timestamps: key → offsets of the window [s], multiples of 1 / fps.
         tolerance_s: how far an offset may be from a multiple, and a video's frame from its time [s].
         revision: version tag, branch or commit on the Hub.
         force_cache_sync: fetch the dataset even if it is there.
         download_videos: fetch the videos too.
         video_backend: torchcodec or pyav; torchcodec where it loads when not given.
-        return_uint8: give the pictures of videos as uint8.
+        return_uint8: give the pictures of videos as uint8, except for depth.
+        depth_output_unit: unit of depth pictures and their statistics, mm or m.
 
     Raises:
         DataError: no such dataset, it is incomplete, or an argument does not fit it.
@@ -63,6 +65,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         download_videos: bool = True,
         video_backend: str | None = None,
         return_uint8: bool = False,
+        depth_output_unit: depth.Unit = "mm",
     ) -> None:
         patterns = None if download_videos else ["meta/*", "data/*"]
         self.root = hub.locate(repo_id, root, revision, patterns=patterns, episodes=episodes, force=force_cache_sync)
@@ -70,19 +73,17 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
         self.delta_timestamps = dict(delta_timestamps or {})
         self._writer: Writer | None = None
-        self._video_backend = video_backend
+        self._video_backend, self._depth_output_unit = video_backend, depth_output_unit
         self._load()
         self._frames = Frames(self._reader)
 
     def _load(self) -> None:
-        self._reader = Reader(self.root, self.selected)
+        self._reader = Reader(self.root, self.selected, self._depth_output_unit)
         self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
         self._deltas = windows.frame_deltas(self.delta_timestamps, self.fps, self.tolerance_s)
         for key in self._deltas:
             if key not in self._reader.features:
                 raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
-        for key in self.meta.camera_keys:
-            refuse_depth(key, self._reader.features[key])
         self._videos: decode.VideoReader | None = None
         self._frames: Frames | None = None
 
@@ -141,7 +142,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         wanted = {key: spread[key][0] if key in spread else rows for key in features}  # (B,) or (B, T)
         batch: dict[str, Any] = {key: self._pictures(frames, key, wanted[key]) for key in self.meta.video_keys}
         for key, feature in columns.stored(features).items():
-            batch[key] = _column(frames.columns[key], feature, wanted[key])
+            batch[key] = self._column(frames.columns[key], feature, wanted[key])
         for key, (_, pad) in spread.items():
             batch[f"{key}_is_pad"] = torch.from_numpy(pad)
         batch["task"] = [self._reader.tasks[i] for i in frames.columns["task_index"][rows]]
@@ -150,10 +151,11 @@ class LeRobotDataset(torch.utils.data.Dataset):
         return Items(batch, len(rows))
 
     def _pictures(self, frames: Frames, key: str, rows: np.ndarray) -> torch.Tensor:
-        """uint8 (B, C, H, W) or (B, T, C, H, W) of a video at rows (B,) or (B, T)."""
+        """(B, C, H, W) or (B, T, C, H, W) of a video at rows (B,) or (B, T): uint8, or float32 of depth."""
         if self._videos is None:
             self._videos = decode.VideoReader(decode.choose(self._video_backend), self.tolerance_s)
         flat, table = rows.reshape(-1), self._reader.episodes
+        is_depth = self._reader.features[key].is_depth
         episode = frames.episode[flat]
         times = frames.columns["timestamp"][flat].astype(np.float64) + table[f"videos/{key}/from_timestamp"][episode]
         places = np.stack([table[f"videos/{key}/chunk_index"], table[f"videos/{key}/file_index"]], axis=1)[episode]
@@ -161,23 +163,31 @@ class LeRobotDataset(torch.utils.data.Dataset):
         for place in np.unique(places, axis=0):
             here = np.flatnonzero((places == place).all(axis=1))
             path = self.root / self._reader.info.video_file(Place(*place.tolist()), key)
-            found = self._videos.frames(path, times[here])  # (n, H, W, C)
-            out = np.empty((len(flat), *found.shape[1:]), np.uint8) if out is None else out
+            found = self._videos.frames(path, times[here], depth.PIXELS if is_depth else decode.RGB)
+            if is_depth:
+                found = self._reader.distances(key)[found][..., None]  # (n, H, W, C)
+            out = np.empty((len(flat), *found.shape[1:]), found.dtype) if out is None else out
             out[here] = found
         if out is None:
             raise IndexError("no rows asked for")
-        pictures = torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()  # (n, C, H, W)
-        return pictures.reshape(*rows.shape, *pictures.shape[1:])
+        return _channels_first(out, rows)
 
-    def _finished(self, key: str, pictures: torch.Tensor) -> Any:
-        as_float = self._reader.features[key].dtype == "image" or not self.return_uint8
-        if as_float:
-            pictures = pictures.to(torch.float32) / 255
+    def _column(self, values: np.ndarray, feature: Feature, rows: np.ndarray) -> Any:
+        """The values at rows (B,) or (B, T): a tensor, or lists of strings and of language."""
+        found = values[rows]
+        if feature.dtype == "image":
+            return _channels_first(pictures(found.reshape(-1), feature, self._depth_output_unit), rows)
+        return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
+
+    def _finished(self, key: str, batch: torch.Tensor) -> Any:
+        feature = self._reader.features[key]
+        if not feature.is_depth and (feature.dtype == "image" or not self.return_uint8):
+            batch = batch.to(torch.float32) / 255
         if key in self._deltas and len(self._deltas[key]) == 1:
-            pictures = pictures[:, 0]  # (B, C, H, W)
-        if self.image_transforms is None:
-            return pictures
-        return torch.stack([self.image_transforms(item) for item in pictures])
+            batch = batch[:, 0]  # (B, C, H, W)
+        if self.image_transforms is None or feature.is_depth:
+            return batch
+        return torch.stack([self.image_transforms(item) for item in batch])
 
     def sampler(
         self,
@@ -364,11 +374,7 @@ class Items(Sequence[dict[str, Any]]):
         return (self[i] for i in range(self._length))
 
 
-def _column(values: np.ndarray, feature: Feature, rows: np.ndarray) -> Any:
-    """The values at rows (B,) or (B, T): a tensor, or lists of strings."""
-    found = values[rows]
-    if feature.dtype == "image":
-        pictures = np.stack([png.decode(cell["bytes"]) for cell in found.reshape(-1)])  # (n, H, W, C)
-        out = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-        return out.reshape(*rows.shape, *out.shape[1:])
-    return found.tolist() if feature.dtype == "string" else torch.from_numpy(found)
+def _channels_first(found: np.ndarray, rows: np.ndarray) -> torch.Tensor:
+    """(*rows, C, H, W) of pictures (n, H, W, C), one for each of `rows`."""
+    out = torch.from_numpy(found).permute(0, 3, 1, 2).contiguous()  # (n, C, H, W)
+    return out.reshape(*rows.shape, *out.shape[1:])

@@ -88,6 +88,10 @@ class LeRobotDatasetMetadata:
         return self.info.camera_keys
 
     @property
+    def depth_keys(self) -> list[str]:
+        return [key for key, feature in self.info.features.items() if feature.is_picture and feature.is_depth]
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {key: tuple(feature.shape) for key, feature in self.info.features.items()}
 

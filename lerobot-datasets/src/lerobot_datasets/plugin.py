@@ -8,6 +8,18 @@ LR_CORE = ">=0.1,<0.2"
 
 _SUITES = "lerobot_datasets.conformance"
 
+_EDITS = (
+    ("delete", "delete", "Write a dataset without some of its episodes"),
+    ("split", "split", "Write parts of a dataset as datasets of their own"),
+    ("merge", "merge", "Write one dataset with the episodes of several"),
+    ("tasks", "tasks", "Write a dataset with other task texts"),
+    ("trim", "trim", "Write a dataset without the first or last frames of its episodes"),
+    ("remove-feature", "remove_feature", "Write a dataset without some of its features"),
+    ("add-feature", "add_feature", "Write a dataset with a feature more, from a file of values"),
+    ("stats", "stats", "Write a dataset with its statistics computed anew"),
+    ("convert", "convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
+)
+
 
 @hookimpl
 def lr_dataset_backends() -> list[Component]:
@@ -16,7 +28,7 @@ def lr_dataset_backends() -> list[Component]:
             "lerobot",
             "lerobot_datasets.config:LeRobotBackendConfig",
             "lerobot_datasets.backend:LeRobotBackend",
-            "LeRobotDataset v3.0 folder: parquet tables and mp4 videos",
+            "LeRobotDataset folder, v3.0 or to read v2.x: parquet tables and mp4 videos",
             example={"repo_id": "example/set"},
             suite=f"{_SUITES}:LeRobotBackendSuite",
         )
@@ -49,6 +61,10 @@ def lr_commands() -> list[Command]:
             "lerobot_datasets.commands.card:card",
             "Print the card of a dataset, its README on the Hub",
             suite=f"{_SUITES}:InfoSuite",
+        ),
+        *(
+            Command(f"dataset {name}", f"lerobot_datasets.commands.edit:{target}", line, suite=f"{_SUITES}:InfoSuite")
+            for name, target, line in _EDITS
         ),
     ]
 

@@ -61,7 +61,6 @@ class TrainDataset:
         use_imagenet_stats: scale colour cameras by the statistics of ImageNet instead of the dataset's
         image_transforms: random changes of the pictures
         repo_type: kind of the Hub repository
-        depth_output_unit: unit of depth pictures
         streaming: read from the Hub while training; not supported
         eval_split: part of the episodes kept for evaluation; not supported
         backend: format of the dataset
@@ -72,7 +71,6 @@ class TrainDataset:
     use_imagenet_stats: bool = True
     image_transforms: ImageTransforms = attrs.Factory(ImageTransforms)
     repo_type: str = "dataset"
-    depth_output_unit: Literal["mm", "m"] = "mm"
     streaming: bool = False
     eval_split: float = 0.0
     backend: Choice[DatasetBackend] = rest()

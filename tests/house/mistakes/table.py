@@ -161,7 +161,7 @@ DATASETS = [
     Mistake("train on nothing", f"train --dataset.repo_id=me/set --dataset.root=set {TINY}", "set", "no dataset|does not exist|not there", "root|repo_id"),
     Mistake("checkpoint for a dataset", f"train --dataset.repo_id=me/set --dataset.root=act {TINY}", "act", "checkpoint", r"--policy\.path|--dataset\.root|folder", (s.act,)),
     Mistake("dataset for a policy", "serve --policy.path=demos", "demos", "dataset", r"--policy\.path|--dataset|checkpoint", (s.demos,)),
-    Mistake("dataset of an older format", "dataset info demos", "demos", "v2.1", "convert", (s.demos, s.changed("demos/meta/info.json", '"v3.0"', '"v2.1"'))),
+    Mistake("go on recording a dataset of an older format", f"{RECORD} --resume", "set", "v2.1", "convert", (s.copied("datasets/v21", "set"),)),
     Mistake("table that is cut off", f"{TRAIN}", "data/chunk-000/file-000.parquet", "cannot be read|broken|damaged|not", "copy|download|again", (s.demos, s.cut("demos/data/chunk-000/file-000.parquet", 1000))),
     Mistake("film that is missing", f"train --dataset.repo_id=me/clips --dataset.root=clips {TINY} --policy.pretrained_backbone_weights=null --steps=1", "observation.images.front/chunk-000/file-000.mp4", "does not exist|missing|not there", "copy|download|again", (s.clips, s.without("clips/videos/observation.images.front/chunk-000/file-000.mp4"))),
     Mistake("description that is broken", "dataset info demos", "meta/info.json", "JSON", "line|copy|download|repair", (s.demos, s.cut("demos/meta/info.json", 100))),

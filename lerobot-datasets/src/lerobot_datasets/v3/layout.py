@@ -29,8 +29,10 @@ class Place(NamedTuple):
         return Place(self.chunk + 1, 0) if self.file == chunks_size - 1 else Place(self.chunk, self.file + 1)
 
     def path(self, template: str, video_key: str = "") -> Path:
-        """Path within the dataset folder."""
-        return Path(template.format(chunk_index=self.chunk, file_index=self.file, video_key=video_key))
+        """Path within the dataset folder. Templates of v2.x name a file after its only episode."""
+        names = {"chunk_index": self.chunk, "file_index": self.file}
+        before = {"episode_chunk": self.chunk, "episode_index": self.file}
+        return Path(template.format(**names, **before, video_key=video_key))
 
 
 def home() -> Path:

@@ -80,15 +80,48 @@ class Info:
         return place.path(self.video_path or layout.VIDEO_PATH, key)
 
 
+@attrs.frozen(kw_only=True)
+class Description:
+    """Everything under `meta/`.
+
+    Attributes:
+        info: what info.json says.
+        stats: statistics of the features; None when the dataset has none.
+        tasks: task texts; a task's index is its position.
+        episodes: the table of episodes.
+    """
+
+    info: Info
+    stats: Stats | None
+    tasks: list[str]
+    episodes: Episodes
+
+
+def read(root: Path) -> Description:
+    """Everything under `meta/` of a v3.0 folder.
+
+    Raises:
+        DataError: no such dataset, another version, or a file is missing or broken.
+    """
+    info = read_info(root)
+    return Description(
+        info=info, stats=read_stats(root), tasks=read_tasks(root, info), episodes=read_episodes(root, info)
+    )
+
+
 # --- info.json --------------------------------------------------------------------------------------------------------
 
 
-def read_info(root: Path) -> Info:
-    """Read and check info.json.
+def major(root: Path) -> str:
+    """The first number of the format's version in info.json.
 
     Raises:
-        DataError: no such dataset, broken JSON, a missing or impossible value, or another major version.
+        DataError: no such dataset, or broken JSON.
     """
+    return str(_info_data(root).get("codebase_version", VERSION)).removeprefix("v").split(".")[0]
+
+
+def _info_data(root: Path) -> dict[str, Any]:
     path = root / layout.INFO
     if not path.exists():
         raise DataError(
@@ -96,12 +129,27 @@ def read_info(root: Path) -> Info:
             path=path,
             hint="give the folder of a dataset, or the repo_id of one recorded before",
         )
-    data = _read_json(path)
+    data = read_json(path)
     if not isinstance(data, dict) or not isinstance(data.get("features"), dict):
         raise DataError(f"'{path}' has no features", path=path, hint="the file is not a dataset's info.json")
-    _check_version(str(data.get("codebase_version", VERSION)), path)
+    return data
+
+
+def read_info(root: Path, version: str = VERSION, dropped: Sequence[str] = ()) -> Info:
+    """Read and check info.json.
+
+    Args:
+        root: the dataset folder.
+        version: whose major number the file's version must have.
+        dropped: keys of that version that mean nothing here.
+
+    Raises:
+        DataError: no such dataset, broken JSON, a missing or impossible value, or another major version.
+    """
+    data, path = _info_data(root), root / layout.INFO
+    _check_version(str(data.get("codebase_version", VERSION)), version, path)
     known = {field.name for field in attrs.fields(Info)}
-    if unknown := [key for key in data if key not in known]:
+    if unknown := [key for key in data if key not in known and key not in dropped]:
         logger.warning("%s: keys without a meaning are ignored: %s", path, ", ".join(unknown))
     values = {key: value for key, value in data.items() if key in known}
     values["features"] = {key: _feature(key, value, path) for key, value in data["features"].items()}
@@ -120,19 +168,20 @@ def _feature(key: str, value: Any, path: Path) -> Feature:
         raise DataError(f"'{path}': feature '{key}' needs dtype and shape, found {value!r}", path=path) from error
 
 
-def _check_version(version: str, path: Path) -> None:
-    major = version.removeprefix("v").split(".")[0]
-    if major == "3":
+def _check_version(found: str, wanted: str, path: Path) -> None:
+    number = found.removeprefix("v").split(".")[0]
+    if number == wanted[1]:
         return
-    older = major.isdigit() and int(major) < 3
-    raise DataError(
-        f"'{path}' is in format {version}, this version reads {VERSION}",
-        path=path,
-        hint="convert the dataset to v3.0 first" if older else "update lerobot-datasets",
-    )
+    if number == "2":
+        hint = f"lr dataset convert {path.parents[1]} --output_dir=FOLDER"
+    elif number.isdigit() and int(number) < 2:
+        hint = "bring it to v2.0 with the release of LeRobot that wrote it"
+    else:
+        hint = "update lerobot-datasets"
+    raise DataError(f"'{path}' is in format {found}, {wanted} is needed here", path=path, hint=hint)
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -159,7 +208,11 @@ def read_stats(root: Path) -> Stats | None:
     path = root / layout.STATS
     if not path.exists():
         return None
-    data = _read_json(path)
+    return arrays(read_json(path))
+
+
+def arrays(data: Mapping[str, Mapping[str, Any]]) -> Stats:
+    """Statistics from nested lists."""
     return {
         key: {name: np.atleast_1d(np.asarray(value)) for name, value in values.items()} for key, values in data.items()
     }
@@ -255,21 +308,31 @@ class Episodes(Sequence[dict[str, Any]]):
         return Episodes(self._table.take(pa.array(rows, type=pa.int64())))
 
 
+def episode_table(root: Path, info: Info, *, stats: bool = True) -> pa.Table:
+    """A row per committed episode, with its statistics or without.
+
+    Raises:
+        DataError: info.json counts episodes and there is no table, or one cannot be read.
+    """
+    folder = root / "meta" / "episodes"
+    tables = [read_table(path) if stats else _without_stats(path) for path in sorted(folder.glob("*/*.parquet"))]
+    if not tables:
+        if info.total_episodes:
+            raise DataError(f"'{folder}' holds no table, info.json counts {info.total_episodes} episodes", path=folder)
+        return pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())})
+    # Rows past the count belong to an episode whose commit was cut off.
+    return pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+
+
 def read_episodes(root: Path, info: Info) -> Episodes:
     """The committed episodes, in order.
 
     Raises:
         DataError: fewer episodes than info.json says, a gap in their numbers, or a missing column.
     """
-    folder = root / "meta" / "episodes"
-    paths = sorted(folder.glob("*/*.parquet"))
-    tables = [_without_stats(path) for path in paths]
-    if not tables:
-        if info.total_episodes:
-            raise DataError(f"'{folder}' holds no table, info.json counts {info.total_episodes} episodes", path=folder)
-        return Episodes(pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())}))
-    # Rows past the count belong to an episode whose commit was cut off.
-    table = pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+    table, folder = episode_table(root, info, stats=False), root / "meta" / "episodes"
+    if not table.num_rows and not info.total_episodes:
+        return Episodes(table)
     needed = ["episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index"]
     needed += [f"videos/{key}/{name}" for key in info.video_keys for name in ("chunk_index", "from_timestamp")]
     if missing := [name for name in needed if name not in table.column_names]:

@@ -1,4 +1,7 @@
-"""Reads a v3.0 folder: metadata, columns of one or all episodes, frames of one episode. numpy; knows no torch."""
+"""Reads a dataset folder: metadata, columns of one or all episodes, frames of one episode. numpy; knows no torch.
+
+A v2.x folder is described in the terms of v3.0 (`v21.metadata`) and read by the same lines.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from lerobot_datasets import columns
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import metadata
 from lerobot_datasets.v3.layout import Place
-from lerobot_datasets.video import decode, png
+from lerobot_datasets.v21 import metadata as v21
+from lerobot_datasets.video import decode, depth, png
 
 logger = logging.getLogger(__name__)
 
@@ -29,15 +33,24 @@ class Reader:
     Args:
         root: the folder.
         episodes: which episodes; all when not given. Numbers that do not exist are left out with a warning.
+        depth_output_unit: unit of depth pictures and their statistics.
     """
 
-    def __init__(self, root: Path, episodes: Sequence[int] | None = None) -> None:
+    def __init__(self, root: Path, episodes: Sequence[int] | None = None, depth_output_unit: depth.Unit = "mm") -> None:
         self.root = root
-        self.info = metadata.read_info(root)
-        self.stats: Stats | None = metadata.read_stats(root)
-        self.tasks = metadata.read_tasks(root, self.info)
-        self.all_episodes = metadata.read_episodes(root, self.info)
+        self.depth_output_unit = depth_output_unit
+        found = (v21.read if metadata.major(root) == "2" else metadata.read)(root)
+        self.info, self.tasks, self.all_episodes = found.info, found.tasks, found.episodes
+        self.stats: Stats | None = self._in_unit(found.stats)
         self.selection = self._select(episodes)
+
+    def _in_unit(self, stats: Stats | None) -> Stats | None:
+        """Statistics of depth cameras are stored in the unit of recording."""
+        for key, values in (stats or {}).items():
+            if key in self.features and self.features[key].is_depth:
+                for name in values.keys() - {"count"}:
+                    values[name] = depth.in_unit(values[name], self.features[key], self.depth_output_unit)
+        return stats
 
     def _select(self, episodes: Sequence[int] | None) -> list[int]:
         total = self.info.total_episodes
@@ -60,6 +73,11 @@ class Reader:
         """The rows of the episodes selected."""
         return self.all_episodes.select(self.selection)
 
+    def episode_table(self) -> pa.Table:
+        """The table of all episodes with their statistics, which `episodes` leaves out; read at each call."""
+        table = v21.episode_table if self.info.codebase_version.startswith("v2.") else metadata.episode_table
+        return table(self.root, self.info)
+
     @property
     def num_episodes(self) -> int:
         return len(self.selection)
@@ -69,7 +87,8 @@ class Reader:
         return int(np.sum(self.episodes["length"]))
 
     def columns(self, episode: int) -> dict[str, np.ndarray]:
-        """Every stored column of one episode, each (length, …); pictures in the table come decoded (length, H, W, 3).
+        """Every stored column of one episode, each (length, …). Pictures in the table come decoded: (length, H, W, 3)
+        uint8, or (length, H, W, 1) float32 of depth.
 
         Raises:
             DataError: no such episode, or its table is missing or does not fit.
@@ -79,11 +98,11 @@ class Reader:
         out = read_columns(path, self.features, [episode], row["length"])
         for key, feature in columns.stored(self.features).items():
             if feature.dtype == "image":
-                out[key] = np.stack([png.decode(cell["bytes"]) for cell in out[key]])
+                out[key] = pictures(out[key], feature, self.depth_output_unit)
         return out
 
     def frames(self, episode: int, camera: str) -> Iterable[np.ndarray]:
-        """The pictures (H, W, 3) uint8 of one camera in one episode, in order.
+        """The pictures of one camera in one episode, in order: (H, W, 3) uint8, or (H, W, 1) float32 of depth.
 
         Raises:
             DataError: no such episode or camera, or the video is missing or shorter than the table.
@@ -97,20 +116,26 @@ class Reader:
         return self._video(row, camera)
 
     def _video(self, row: dict[str, Any], camera: str) -> Iterator[np.ndarray]:
-        refuse_depth(camera, self.features[camera])
+        is_depth = self.features[camera].is_depth
+        distances = self.distances(camera) if is_depth else np.empty(0)
         path = self.root / self.info.video_file(
             Place(row[f"videos/{camera}/chunk_index"], row[f"videos/{camera}/file_index"]), camera
         )
         start = row[f"videos/{camera}/from_timestamp"]
         count = 0
-        for picture in decode.iterate(path, start, start + row["length"] / self.fps):
+        stop = start + row["length"] / self.fps
+        for picture in decode.iterate(path, start, stop, depth.PIXELS if is_depth else decode.RGB):
             count += 1
-            yield picture
+            yield distances[picture][..., None] if is_depth else picture
         if count != row["length"]:
             number = row["episode_index"]
             raise DataError(
                 f"'{path}' holds {count} of the {row['length']} frames of episode {number}", path=path, episode=number
             )
+
+    def distances(self, camera: str) -> np.ndarray:
+        """The distance of each code of a depth video (4096,) float32."""
+        return depth.quantiser(camera, self.features[camera]).distances(self.depth_output_unit)
 
     def require_videos(self) -> None:
         """
@@ -137,10 +162,15 @@ class Reader:
         return episode
 
 
-def refuse_depth(key: str, feature: Feature) -> None:
-    """Depth videos are quantised 12 bit; decoding them as colour would give wrong numbers silently."""
+def pictures(cells: Iterable[Mapping[str, bytes]], feature: Feature, unit: depth.Unit) -> np.ndarray:
+    """Pictures (N, H, W, 3) uint8, or (N, H, W, 1) float32 of depth, of cells of a table.
+
+    Raises:
+        DataError: a cell holds no such picture.
+    """
     if feature.is_depth:
-        raise DataError(f"camera '{key}' holds depth, which this version does not decode", hint="leave the camera out")
+        return np.stack([depth.from_cell(cell["bytes"], feature, unit) for cell in cells])
+    return np.stack([png.decode(cell["bytes"]) for cell in cells])
 
 
 def read_columns(
@@ -151,6 +181,12 @@ def read_columns(
     Raises:
         DataError: the file is missing or broken, lacks a column, or holds another number of rows.
     """
+    table = read_rows(path, features, episodes, length)
+    return {key: columns.to_numpy(table[key], key, f, path) for key, f in columns.stored(features).items()}
+
+
+def read_rows(path: Path, features: Mapping[str, Feature], episodes: Sequence[int], length: int) -> pa.Table:
+    """What `read_columns` reads, as the file has it."""
     stored = columns.stored(features)
     present = metadata.read_schema(path).names
     if missing := [key for key in stored if key not in present]:
@@ -170,7 +206,7 @@ def read_columns(
             episode=episodes[0],
             hint="the dataset is incomplete; fetch it again",
         )
-    return {key: columns.to_numpy(table[key], key, feature, path) for key, feature in stored.items()}
+    return table
 
 
 class Frames:
@@ -205,7 +241,4 @@ class Frames:
 def _joined(parts: list[dict[str, np.ndarray]], features: Mapping[str, Feature]) -> dict[str, np.ndarray]:
     if parts:
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return {
-        key: columns.to_numpy(columns.schema({key: feature}).empty_table()[key], key, feature)
-        for key, feature in columns.stored(features).items()
-    }
+    return {key: columns.empty(feature) for key, feature in columns.stored(features).items()}

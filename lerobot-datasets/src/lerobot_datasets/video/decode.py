@@ -22,6 +22,8 @@ from lerobot_core.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+RGB = "rgb24"
+
 _INSTALL = "pip install torchcodec (a version built for the installed torch) and FFmpeg 4 to 8, or choose pyav"
 
 
@@ -29,7 +31,7 @@ class Decoder(Protocol):
     """One open video."""
 
     def frames(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures (N, H, W, 3) uint8 nearest to ascending times (N,) [s], and their own times (N,) [s]."""
+        """Pictures (N, H, W, 3) uint8, or codes (N, H, W) uint16, nearest to ascending times (N,) [s], and their own times (N,) [s]."""
         ...
 
     def close(self) -> None: ...
@@ -38,7 +40,8 @@ class Decoder(Protocol):
 class PyavDecoder:
     """Decodes with FFmpeg through PyAV, on one thread: loaders bring their own processes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pixels: str = RGB) -> None:
+        self._pixels = pixels
         self._container = av.open(str(path))
         stream = self._stream = self._container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -59,7 +62,7 @@ class PyavDecoder:
             if i and stamps[i] == stamps[i - 1]:
                 out.append(out[-1])
             else:
-                out.append(self._colours.reformat(frame, format="rgb24", threads=1).to_ndarray())
+                out.append(self._colours.reformat(frame, format=self._pixels, threads=1).to_ndarray())
         return np.stack(out), stamps
 
     def _nearest(self, time: float) -> av.VideoFrame:
@@ -184,15 +187,15 @@ class VideoReader:
         self._open: OrderedDict[Path, Decoder] = OrderedDict()
         self._process = os.getpid()
 
-    def frames(self, path: Path, times: np.ndarray) -> np.ndarray:
-        """Pictures (N, H, W, 3) uint8 at times (N,) [s], in the order asked for.
+    def frames(self, path: Path, times: np.ndarray, pixels: str = RGB) -> np.ndarray:
+        """Pictures (N, H, W, 3) uint8 at times (N,) [s], in the order asked for; pixels but RGB are decoded by pyav.
 
         Raises:
             DataError: the file is missing or broken, or has no frame within the tolerance of a time.
         """
         wanted, back = np.unique(np.asarray(times, dtype=np.float64), return_inverse=True)
         try:
-            pictures, found = self._decoder(path).frames(wanted)
+            pictures, found = self._decoder(path, pixels).frames(wanted)
         except (av.FFmpegError, RuntimeError, IndexError, DataError) as error:
             self._open.pop(path, None)
             raise DataError(
@@ -208,7 +211,7 @@ class VideoReader:
             )
         return pictures if len(back) == len(wanted) and (np.diff(back) > 0).all() else pictures[back]
 
-    def _decoder(self, path: Path) -> Decoder:
+    def _decoder(self, path: Path, pixels: str) -> Decoder:
         if os.getpid() != self._process:  # forked: the parent's decoders are not ours to use
             self._open, self._process = OrderedDict(), os.getpid()
         if path in self._open:
@@ -216,7 +219,7 @@ class VideoReader:
             return self._open[path]
         if not path.is_file():
             raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
-        decoder = self._open[path] = _DECODERS[self.backend](path)
+        decoder = self._open[path] = _DECODERS[self.backend](path) if pixels == RGB else PyavDecoder(path, pixels)
         if len(self._open) > self._size:
             self._open.popitem(last=False)[1].close()
         return decoder
@@ -239,8 +242,8 @@ def _cache_size() -> int:
     return int(text)
 
 
-def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
-    """The pictures (H, W, 3) uint8 from `start` up to, but not including, `stop` [s], in order.
+def iterate(path: Path, start: float, stop: float, pixels: str = RGB) -> Iterator[np.ndarray]:
+    """The pictures (H, W, 3) uint8, or codes (H, W) uint16, from `start` up to, but not including, `stop` [s], in order.
 
     Raises:
         DataError: the file is missing or broken.
@@ -258,6 +261,6 @@ def iterate(path: Path, start: float, stop: float) -> Iterator[np.ndarray]:
                 if time > stop - half:
                     return
                 if time > start - half:
-                    yield colours.reformat(frame, format="rgb24", threads=1).to_ndarray()
+                    yield colours.reformat(frame, format=pixels, threads=1).to_ndarray()
     except av.FFmpegError as error:
         raise DataError(f"'{path}' cannot be decoded: {error}", path=path) from error
