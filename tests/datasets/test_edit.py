@@ -18,8 +18,8 @@ from recordings import PATIENT
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
 from lerobot_datasets import stats
+from lerobot_datasets.edit import execute
 from lerobot_datasets.edit import plan as plans
-from lerobot_datasets.edit.execute import execute
 from lerobot_datasets.edit.plan import Plan, Source
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
@@ -71,10 +71,11 @@ def record(model: Model, root: Path) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bases() -> Iterator[Path]:
-    """A folder with the recorded datasets; read only."""
-    with tempfile.TemporaryDirectory() as folder:
+    """A folder with the recorded datasets; read only. Nothing here outlives a power cut, so nothing waits for the disk."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "_flush", lambda folder: None)
         for name in BASES:
             record(base(name), Path(folder) / name)
         yield Path(folder)
@@ -84,26 +85,18 @@ def source(root: Path) -> Source:
     return Source.of(Reader(root))
 
 
-def model_of(root: Path) -> Model:
-    """What a dataset on the disk holds."""
-    reader = Reader(root)
-    out = []
-    for episode in range(reader.num_episodes):
-        found = reader.columns(episode)
-        frames = []
-        for i, task in enumerate(found["task_index"]):
-            state, tactile = found["observation.state"][i].tolist(), found["tactile"][i].tolist()
-            frames.append(
-                {
-                    "observation.state": tuple(state),
-                    "tactile": tuple(map(tuple, tactile)),
-                    "done": bool(found["done"][i]),
-                    "note": found["note"][i],
-                    "task": reader.tasks[task],
-                }
-            )
-        out.append(frames)
-    return out
+def frames_of(reader: Reader, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """An episode on the disk as the model has it."""
+    return [
+        {
+            "observation.state": tuple(found["observation.state"][i].tolist()),
+            "tactile": tuple(map(tuple, found["tactile"][i].tolist())),
+            "done": bool(found["done"][i]),
+            "note": found["note"][i],
+            "task": reader.tasks[task],
+        }
+        for i, task in enumerate(found["task_index"])
+    ]
 
 
 def rounded(model: Model) -> Model:
@@ -114,8 +107,8 @@ def rounded(model: Model) -> Model:
     ]
 
 
-def check_format(root: Path, model: Model) -> None:
-    """Numbers, tables and statistics of a dataset that holds this model."""
+def check(root: Path, model: Model) -> None:
+    """A dataset holds this model: every value, the numbers, the tables and the statistics."""
     reader = Reader(root)
     lengths = [len(episode) for episode in model]
     starts = np.cumsum([0, *lengths]).tolist()
@@ -130,6 +123,7 @@ def check_format(root: Path, model: Model) -> None:
         assert (row["dataset_from_index"], row["dataset_to_index"]) == (starts[number], starts[number + 1])
         assert row["tasks"] == list(dict.fromkeys(frame["task"] for frame in model[number]))
         found = reader.columns(number)
+        assert frames_of(reader, found) == model[number]
         frame = np.arange(lengths[number])
         np.testing.assert_array_equal(found["frame_index"], frame)
         np.testing.assert_array_equal(found["index"], frame + starts[number])
@@ -154,7 +148,8 @@ Step = tuple[str, dict[str, Any]]
 
 
 def step() -> st.SearchStrategy[Step]:
-    numbers = st.lists(st.integers(0, 4), max_size=3)
+    number = st.integers(0, 24)
+    numbers = st.lists(number, max_size=3)
     text = st.sampled_from([*TASKS, "fold", "wave"])
     shares = st.one_of(
         st.lists(st.sampled_from([0.2, 0.34, 0.5, 0.8, 1.0]), min_size=1, max_size=3),
@@ -175,7 +170,7 @@ def step() -> st.SearchStrategy[Step]:
             st.fixed_dictionaries(
                 {
                     "new": st.none() | text,
-                    "episodes": st.dictionaries(st.integers(0, 4), text, max_size=2),
+                    "episodes": st.dictionaries(number, text, max_size=2),
                     "replacements": st.dictionaries(st.sampled_from(TASKS), text, max_size=2),
                 }
             ),
@@ -259,26 +254,39 @@ def model_retask(model: Model, new: str | None, episodes: dict[int, str], replac
     ]
 
 
+def fitted(options: dict[str, Any], total: int) -> dict[str, Any]:
+    """The options with numbers of episodes that exist, but for the few that are meant not to."""
+
+    def fit(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {fit(key): text for key, text in value.items()}
+        if isinstance(value, list):
+            return [fit(part) for part in value]
+        return value % total if isinstance(value, int) and value < 23 else value
+
+    fitting = ("episodes", "shares")
+    return {key: fit(value) if key in fitting else value for key, value in options.items()}
+
+
 def run(bases: Path, start: str, program: list[Step]) -> None:
     """A program on a dataset and on its model; both hold the same at the end, or refuse at the same step."""
     root, model = bases / start, rounded(base(start))
     with tempfile.TemporaryDirectory() as folder:
         for number, (name, options) in enumerate(program):
-            target = Path(folder) / str(number)
+            target, options = Path(folder) / str(number), fitted(options, len(model))
             try:
                 expected = modelled(model, name, options)
             except Refused:
                 with pytest.raises(DataError):
                     planned(root, bases, name, options)
                 continue
-            execute(planned(root, bases, name, options), target)
+            execute.execute(planned(root, bases, name, options), target)
             root, model = target, expected
-        assert model_of(root) == model
-        check_format(root, model)
+        check(root, model)
 
 
 @settings(max_examples=200)
-@given(start=st.sampled_from("abc"), program=st.lists(step(), min_size=1, max_size=4))
+@given(start=st.sampled_from("abc"), program=st.lists(step(), min_size=1, max_size=3))
 def test_programs(bases: Path, start: str, program: list[Step]) -> None:
     run(bases, start, program)
 
