@@ -170,7 +170,7 @@ def test_a_commit_is_finished_or_forgotten(root: Path) -> None:
 
     commit = journal.Commit(root)
     commit.write_text(Path("meta/new.json"), "{}")
-    (root / journal.STAGING / "commit.json").write_text('["meta/gone.json", "meta/new.json"]')
+    (root / journal.STAGING / "commit.json").write_text('{"meta/gone.json": true, "meta/new.json": true}')
     journal.recover(root)
     assert (root / "meta" / "new.json").exists(), "killed after the note: finished"
     assert not (root / journal.STAGING).exists()

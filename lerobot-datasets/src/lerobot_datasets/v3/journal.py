@@ -1,8 +1,8 @@
-"""All or nothing: new versions of several files of a dataset take their places together.
+"""All or nothing: new versions of several files of a dataset take their places together, and can be taken back.
 
 Files are written under `.recording/commit/`, flushed to the disk, listed in a note, and only then moved into place. A
-process killed before the note leaves the dataset as it was; one killed after it is finished by `recover`. Knows files,
-not what is in them.
+process killed before the note leaves the dataset as it was; one killed after it is finished by `recover`. The versions
+replaced are kept under `.recording/before/` until the next commit. Knows files, not what is in them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import weakref
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lerobot_core.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing tells two recordings apart
+    fcntl = None  # type: ignore[assignment]
+
 STAGING = Path(".recording")
+_COMMIT = STAGING / "commit"
+_BEFORE = STAGING / "before"
 _NOTE = STAGING / "commit.json"
+_LOCK = STAGING / "lock"
 
 
 class Commit:
-    """Files that are to take their places together.
+    """Files that are to take their places together. A new one ends the time in which the last can be taken back.
 
     Args:
         root: folder of the dataset.
@@ -26,18 +38,19 @@ class Commit:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._names: list[str] = []
-        shutil.rmtree(root / STAGING / "commit", ignore_errors=True)
+        for folder in (_COMMIT, _BEFORE):
+            shutil.rmtree(root / folder, ignore_errors=True)
 
     def stage(self, name: Path) -> Path:
         """Where to write the new version of a file; its folder exists."""
-        path = self._root / STAGING / "commit" / name
+        path = self.staged(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._names.append(name.as_posix())
         return path
 
     def staged(self, name: Path) -> Path:
         """Where the new version of a file was written."""
-        return self._root / STAGING / "commit" / name
+        return self._root / _COMMIT / name
 
     def write_text(self, name: Path, text: str) -> None:
         """Stage a text file."""
@@ -46,33 +59,132 @@ class Commit:
     def publish(self) -> None:
         """Move everything staged into place, in the order it was staged."""
         for name in self._names:
-            _flush(self._root / STAGING / "commit" / name)
-        draft = self._root / STAGING / "commit.json.new"
-        draft.write_text(json.dumps(self._names), encoding="utf-8")
-        _flush(draft)
-        draft.rename(self._root / _NOTE)
-        _finish(self._root, self._names)
+            _flush(self.staged(Path(name)))
+            if (self._root / name).exists():
+                _keep(self._root / name, self._root / _BEFORE / name)
+        _settle(self._root, dict.fromkeys(self._names, True))
+
+    def undo(self) -> None:
+        """Put everything back as it was before `publish`, in the opposite order. Once, and before the next commit."""
+        stays = {name: (self._root / _BEFORE / name).exists() for name in reversed(self._names)}
+        for name in (name for name, there in stays.items() if there):
+            staged = self.staged(Path(name))
+            staged.parent.mkdir(parents=True, exist_ok=True)
+            (self._root / _BEFORE / name).replace(staged)
+        _settle(self._root, stays)
 
 
 def recover(root: Path) -> None:
     """Finish a commit that was cut off after its note, and throw away what was not to be committed."""
+    finish(root)
+    forget(root)
+
+
+def forget(root: Path) -> None:
+    """Remove all that is under way, but the lock of whoever does so."""
+    for path in (root / STAGING).glob("*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != root / _LOCK:
+            path.unlink()
+    _remove_empty(root / STAGING, root)
+
+
+def finish(root: Path) -> None:
+    """Finish a commit that was cut off after its note; all else under way stays."""
     if (root / _NOTE).exists():
         _finish(root, json.loads((root / _NOTE).read_text(encoding="utf-8")))
-    shutil.rmtree(root / STAGING, ignore_errors=True)
 
 
-def _finish(root: Path, names: list[str]) -> None:
-    for name in names:
-        staged = root / STAGING / "commit" / name
-        if staged.exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            staged.replace(root / name)
+class Claim:
+    """Keeps others from changing a dataset until it is released, forgotten, or the process ends.
+
+    Args:
+        root: folder of the dataset.
+
+    Raises:
+        DataError: another process, or another writer of this one, has it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        (root / STAGING).mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, handle)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()
+            raise DataError(
+                f"'{root}' is being recorded to", path=root, hint="end that recording first, or record to another root"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def release(self) -> None:
+        """Let others change the dataset; nothing of what was under way stays."""
+        shutil.rmtree(self._root / STAGING, ignore_errors=True)
+        self._close()
+
+
+def _settle(root: Path, steps: Mapping[str, bool]) -> None:
+    """Note what is to be done, then do it.
+
+    Args:
+        root: folder of the dataset.
+        steps: file → whether its staged version takes its place; else it is removed.
+    """
+    _flush_folders(root / _COMMIT, (name for name, there in steps.items() if there))
+    draft = root / STAGING / "commit.json.new"
+    draft.write_text(json.dumps(steps), encoding="utf-8")
+    _flush(draft)
+    draft.replace(root / _NOTE)
+    _flush(root / STAGING)
+    _finish(root, steps)
+
+
+def _finish(root: Path, steps: Mapping[str, bool]) -> None:
+    for name, there in steps.items():
+        staged, place = root / _COMMIT / name, root / name
+        if not there:
+            place.unlink(missing_ok=True)
+            _remove_empty(place.parent, root)
+        elif staged.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            staged.replace(place)
+    _flush_folders(root, (name for name, there in steps.items() if there))
     (root / _NOTE).unlink()
-    shutil.rmtree(root / STAGING / "commit")
-    if not any((root / STAGING).iterdir()):
-        (root / STAGING).rmdir()
+    shutil.rmtree(root / _COMMIT, ignore_errors=True)
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """A second name for a file about to be replaced; a copy where the file system has no second names."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:
+        shutil.copyfile(path, kept)
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
+def _flush_folders(root: Path, names: Iterable[str]) -> None:
+    """Make the names of files durable: those of the folders they are in, up to the root."""
+    found = {root / folder for name in names for folder in Path(name).parents}
+    for folder in sorted(found):
+        _flush(folder)
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    if os.name == "nt" and path.is_dir():  # folders cannot be opened there
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

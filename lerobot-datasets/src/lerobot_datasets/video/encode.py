@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -115,31 +116,22 @@ class VideoFile:
         self._container.close()
 
 
-def duration(path: Path) -> float:
-    """Length of a video [s]."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        if stream.duration is not None:
-            return float(stream.duration * stream.time_base)
-        return float(container.duration or 0) / av.time_base
-
-
-def append(video: Path, clip: Path, at: Fraction, target: Path) -> None:
-    """One mp4 of a video and a clip with the same encoding that begins `at` [s], by copying packets.
+def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
+    """One mp4 of clips with the same encoding and when each begins [s], by copying packets.
 
     Raises:
         DataError: their encodings differ.
     """
+    kind, last = None, None
     with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
-        with av.open(str(video)) as container:
-            source = container.streams.video[0]
-            stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
-            last = _copy(container, source, out, stream, 0, None)
-        with av.open(str(clip)) as container:
-            source = container.streams.video[0]
-            if _kind(source) != kind:
-                raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
-            _copy(container, source, out, stream, round(at / source.time_base), last)
+        for clip, at in clips:
+            with av.open(str(clip)) as container:
+                source = container.streams.video[0]
+                if kind is None:
+                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
+                if _kind(source) != kind:
+                    raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
+                last = _copy(container, source, out, stream, round(at / source.time_base), last)
 
 
 def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: int | None) -> int | None:
