@@ -168,8 +168,10 @@ def _keep(path: Path, kept: Path) -> None:
 
 
 def _remove_empty(folder: Path, root: Path) -> None:
-    while folder != root and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+    """Remove a folder and those above it that hold nothing; some may be gone already."""
+    while folder != root and not (folder.is_dir() and any(folder.iterdir())):
+        if folder.is_dir():
+            folder.rmdir()
         folder = folder.parent
 
 
