@@ -205,7 +205,7 @@ def test_a_killed_recording_loses_the_running_episode_only(root: Path) -> None:
     recordings.record(writer, [3])
     writer.finalize()
     assert Reader(root).num_episodes == 3
-    assert not (root / journal.STAGING).exists()
+    assert [path.name for path in (root / journal.STAGING).iterdir()] == ["left"], "and offers that to repair"
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -32,6 +32,12 @@ def lr_commands() -> list[Command]:
             "Show what a dataset holds",
             suite=f"{_SUITES}:InfoSuite",
         ),
+        Command(
+            "dataset repair",
+            "lerobot_datasets.commands.repair:repair",
+            "Finish what a killed recording left, and offer its unfinished episode back",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
     ]
 
 

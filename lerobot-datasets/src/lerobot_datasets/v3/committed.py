@@ -38,12 +38,14 @@ class Episode:
         tasks: text of each frame.
         pictures: camera → what was recorded of it.
         videos: camera → mp4 of the episode alone.
+        source: a file of the dataset's folder that is removed with the commit.
     """
 
     rows: Mapping[str, list[Any]]
     tasks: list[str]
     pictures: Mapping[str, Recorded]
     videos: Mapping[str, Path]
+    source: Path | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -161,6 +163,8 @@ class Committed:
         total = stats.aggregate([before.stats, described]) if before.stats else described
         commit.write_text(layout.STATS, metadata.stats_text(total))
         commit.write_text(layout.INFO, metadata.info_text(info))
+        if episode.source is not None:
+            commit.remove(episode.source.relative_to(self.root))
         commit.publish()
         dropped = {key: count + episode.pictures[key].dropped for key, count in before.dropped.items()}
         self._state = _State(info=info, tasks=tasks, stats=total, files=files, rows=rows, dropped=dropped)
@@ -178,7 +182,7 @@ class Committed:
             "index": frame + info.total_frames,
             "task_index": np.array([tasks[task] for task in episode.tasks], dtype=np.int64),
         }
-        cells = {key: r.file.cells for key, r in episode.pictures.items() if info.features[key].dtype == "image"}
+        cells = {key: r.cells for key, r in episode.pictures.items() if info.features[key].dtype == "image"}
         rows = {
             key: values if info.features[key].dtype == "string" else np.stack(values)
             for key, values in episode.rows.items()

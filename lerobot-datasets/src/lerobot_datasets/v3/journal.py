@@ -27,6 +27,11 @@ _BEFORE = STAGING / "before"
 _NOTE = STAGING / "commit.json"
 _LOCK = STAGING / "lock"
 
+#: The running episode, and those that killed recordings left. One without rows is none.
+EPISODE = STAGING / "episode"
+LEFT = STAGING / "left"
+ROWS = "rows"
+
 
 class Commit:
     """Files that are to take their places together. A new one ends the time in which the last can be taken back.
@@ -37,7 +42,11 @@ class Commit:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._names: list[str] = []
+        self._steps: dict[str, bool] = {}  # file → whether a new version takes its place; else it is removed
+        if (root / _NOTE).exists():
+            raise DataError(
+                f"the last change of '{root}' was not finished", path=root, hint="free space on the disk, then resume"
+            )
         for folder in (_COMMIT, _BEFORE):
             shutil.rmtree(root / folder, ignore_errors=True)
 
@@ -45,7 +54,7 @@ class Commit:
         """Where to write the new version of a file; its folder exists."""
         path = self.staged(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._names.append(name.as_posix())
+        self._steps[name.as_posix()] = True
         return path
 
     def staged(self, name: Path) -> Path:
@@ -56,17 +65,23 @@ class Commit:
         """Stage a text file."""
         self.stage(name).write_text(text, encoding="utf-8")
 
+    def remove(self, name: Path) -> None:
+        """Remove a file when the staged ones are in place; `undo` does not bring it back."""
+        self._steps[name.as_posix()] = False
+
     def publish(self) -> None:
         """Move everything staged into place, in the order it was staged."""
-        for name in self._names:
-            _flush(self.staged(Path(name)))
-            if (self._root / name).exists():
+        for name, there in self._steps.items():
+            if there:
+                _flush(self.staged(Path(name)))
+            if there and (self._root / name).exists():
                 _keep(self._root / name, self._root / _BEFORE / name)
-        _settle(self._root, dict.fromkeys(self._names, True))
+        _settle(self._root, self._steps)
 
     def undo(self) -> None:
         """Put everything back as it was before `publish`, in the opposite order. Once, and before the next commit."""
-        stays = {name: (self._root / _BEFORE / name).exists() for name in reversed(self._names)}
+        placed = [name for name, there in self._steps.items() if there]
+        stays = {name: (self._root / _BEFORE / name).exists() for name in reversed(placed)}
         for name in (name for name, there in stays.items() if there):
             staged = self.staged(Path(name))
             staged.parent.mkdir(parents=True, exist_ok=True)
@@ -75,18 +90,27 @@ class Commit:
 
 
 def recover(root: Path) -> None:
-    """Finish a commit that was cut off after its note, and throw away what was not to be committed."""
+    """Finish a commit that was cut off after its note, throw away one cut off before, set a running episode aside."""
     finish(root)
+    set_aside(root)
     forget(root)
 
 
+def set_aside(root: Path) -> None:
+    """Keep the running episode of a recording that was cut off from being written over."""
+    rows = root / EPISODE / ROWS
+    if rows.exists() and rows.stat().st_size:
+        taken = [int(path.name) for path in (root / LEFT).glob("*")]
+        (root / LEFT).mkdir(exist_ok=True)
+        (root / EPISODE).replace(root / LEFT / str(max(taken, default=-1) + 1))
+
+
 def forget(root: Path) -> None:
-    """Remove all that is under way, but the lock of whoever does so."""
+    """Remove all that is under way, but the episodes left and the lock of whoever does so."""
     for path in (root / STAGING).glob("*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path != root / _LOCK:
-            path.unlink()
+        if path == root / LEFT or path == root / _LOCK:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     _remove_empty(root / STAGING, root)
 
 
@@ -123,8 +147,12 @@ class Claim:
             pass
 
     def release(self) -> None:
-        """Let others change the dataset; nothing of what was under way stays."""
-        shutil.rmtree(self._root / STAGING, ignore_errors=True)
+        """Let others change the dataset. Of what was under way stays only what `recover` needs."""
+        if not (self._root / _NOTE).exists():
+            set_aside(self._root)
+            forget(self._root)
+            (self._root / _LOCK).unlink(missing_ok=True)
+            _remove_empty(self._root / STAGING, self._root)
         self._close()
 
 
@@ -135,6 +163,8 @@ def _settle(root: Path, steps: Mapping[str, bool]) -> None:
         root: folder of the dataset.
         steps: file → whether its staged version takes its place; else it is removed.
     """
+    for name in steps:  # a full disk is found out before the note
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
     _flush_folders(root / _COMMIT, (name for name, there in steps.items() if there))
     draft = root / STAGING / "commit.json.new"
     draft.write_text(json.dumps(steps), encoding="utf-8")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from lerobot_core.errors import DataError
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
 from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.v3 import journal, layout, metadata
+from lerobot_datasets.v3 import journal, layout, metadata, running
 from lerobot_datasets.v3.committed import Committed, Episode
 from lerobot_datasets.v3.frame import checked, complete
 from lerobot_datasets.v3.journal import STAGING, Commit
@@ -38,16 +39,18 @@ class Writer:
         self.root = root
         self._encoder = encoder
         self._claim = journal.Claim(root)
-        self._closed = False
-        self._streams: dict[str, PictureStream] = {}
+        self._closed = self._full = False
         try:
             journal.recover(root)
             self._committed = Committed(root, metadata.read_info(root), encoder)
             complete({key: f for key, f in self.features.items() if key not in DEFAULT_COLUMNS})
-            self._begin()
+            left = running.left(root, self.features)
         except BaseException:
-            self.finalize()
+            self._claim.release()
             raise
+        if left:
+            logger.warning("'%s' holds %d unfinished episodes; `lr dataset repair` offers them", root, len(left))
+        self._begin()
 
     @classmethod
     def create(
@@ -147,23 +150,25 @@ class Writer:
     def _begin(self) -> None:
         """An empty episode. Encoders start now: opening one takes longer than a tick of the control loop."""
         self._length = 0
-        self._rows: dict[str, list[Any]] = {
-            key: [] for key, f in self.features.items() if not f.is_picture and key not in DEFAULT_COLUMNS
-        }
+        self._rows: dict[str, list[Any]] = {key: [] for key in running.row_keys(self.features)}
         self._task_rows: list[str] = []
+        with self._writing():
+            self._journal = running.Rows(self._folder, self.features, self._encoder)
         self._streams = {key: self._stream(key) for key in self._committed.info.camera_keys}
 
     def _stream(self, key: str) -> PictureStream:
         feature = self.features[key]
         if feature.dtype == "image":
-            return png_stream(key, self._encoder)
-        path = self._clip(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+            return png_stream(self._folder / f"{key}.png", self._encoder)
         size = feature.shape[1:] if feature.channels_first else feature.shape[:2]
-        return video_stream(path, size, self._committed.info.fps, self._encoder)
+        return video_stream(self._clip(key), size, self._committed.info.fps, self._encoder)
 
     def _clip(self, key: str) -> Path:
-        return self.root / STAGING / "episode" / f"{key}.mp4"
+        return self._folder / f"{key}.mp4"
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / journal.EPISODE
 
     def add(self, frame: Mapping[str, Any], *, task: str, stamps: Mapping[str, int] | None = None) -> None:
         """One frame in dataset names. Never waits for an encoder: see `dropped`.
@@ -181,11 +186,13 @@ class Writer:
         if not isinstance(task, str):
             raise DataError(f"the task is a sentence, got {task!r}")
         values = checked(frame, self.features)
-        for key, value in values.items():
-            if self.features[key].is_picture:
-                self._streams[key].add(self._length, value)
-            else:
-                self._rows[key].append(value)
+        with self._writing():
+            self._journal.add(values, task)
+            for key, value in values.items():
+                if self.features[key].is_picture:
+                    self._streams[key].add(self._length, value)
+        for key, column in self._rows.items():
+            column.append(values[key])
         self._task_rows.append(task)
         self._length += 1
 
@@ -204,7 +211,11 @@ class Writer:
     def _stop(self) -> None:
         for stream in self._streams.values():
             stream.cancel()
-        shutil.rmtree(self.root / STAGING / "episode", ignore_errors=True)
+        self._journal.close()
+        if self._full:
+            journal.set_aside(self.root)
+            self._full = False
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- committing ---------------------------------------------------------------------------------------------------
 
@@ -212,14 +223,17 @@ class Writer:
         """Commit the running episode; returns its index.
 
         Raises:
-            DataError: it has no frames, or an encoder failed. The episode is then lost, the dataset is as before.
+            DataError: it has no frames or an encoder failed, and is lost; or the disk is full, and `lr dataset repair`
+                offers it. The dataset is then as before.
         """
         if not self._length:
             raise DataError("there is no frame to save", hint="add frames before save_episode")
         try:
-            recorded = {key: stream.finish(self._length) for key, stream in self._streams.items()}
-            clips = {key: self._clip(key) for key in self._committed.info.video_keys}
-            number = self._committed.add(Episode(self._rows, self._task_rows, recorded, clips))
+            with self._writing():
+                recorded = {key: stream.finish(self._length) for key, stream in self._streams.items()}
+                clips = {key: self._clip(key) for key in self._committed.info.video_keys}
+                source = self._folder / journal.ROWS
+                number = self._committed.add(Episode(self._rows, self._task_rows, recorded, clips, source))
         finally:
             self.discard()
         for key, result in recorded.items():
@@ -234,6 +248,20 @@ class Writer:
             DataError: this writer has committed none since it was made or last took one back.
         """
         return self._committed.undo()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A full disk ends the recording; the running episode is then kept for `lr dataset repair`."""
+        try:
+            yield
+        except OSError as error:
+            self._full = True
+            kept = f"the {self.num_episodes} episodes committed are intact"
+            raise DataError(
+                f"'{self.root}' cannot be written: {error.strerror or error}; {kept}",
+                path=self.root,
+                hint="free space on the disk, then resume",
+            ) from error
 
 
 def _identity(feature: Feature) -> str:

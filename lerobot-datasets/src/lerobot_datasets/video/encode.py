@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -82,8 +83,12 @@ def _text(values: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
+#: Every frame is in the file, and can be found there, as soon as the next one is encoded.
+_FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
+
+
 class VideoFile:
-    """An mp4 being written, picture by picture; frame n is shown at n / fps.
+    """An mp4 being written, picture by picture; frame n is shown n / fps after the first. Killed, it can be read.
 
     Args:
         path: the file; its folder exists.
@@ -95,7 +100,7 @@ class VideoFile:
     def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
         self.count = 0
-        self._container = av.open(str(path), "w")
+        self._container = av.open(str(path), "w", options={"movflags": _FRAGMENTS, "flush_packets": "1"})
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
@@ -131,16 +136,24 @@ def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
                     stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
                 if _kind(source) != kind:
                     raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
-                last = _copy(container, source, out, stream, round(at / source.time_base), last)
+                begin = round(at / source.time_base) - _first(container, source)
+                last = _copy(container.demux(source), out, stream, begin, last)
 
 
-def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: int | None) -> int | None:
+def _first(container: Any, source: Any) -> int:
+    """When the first picture is shown: fragments begin where their encoder began to decode."""
+    packet = next(container.demux(source))
+    container.seek(0, stream=source)
+    return int(packet.pts or 0)
+
+
+def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int | None) -> int | None:
     """Copy packets, `shift` ticks later; returns the last decoding time.
 
     An encoder that reorders frames begins a clip with decoding times before its first frame, which may fall before the
     end of the clip in front when that was very short; they are then moved behind it. Presentation times never change.
     """
-    for packet in container.demux(source):
+    for packet in packets:
         if packet.dts is None:
             continue
         dts = packet.dts + shift
@@ -148,6 +161,53 @@ def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: 
         packet.pts, packet.dts, packet.stream = packet.pts + shift, last, stream
         out.mux(packet)
     return last
+
+
+def cuts(path: Path) -> set[int]:
+    """After how many frames a video can be cut: no frame before refers to one behind. The file may be damaged or missing."""
+    found = {0}
+    try:
+        with av.open(str(path)) as container:
+            source = container.streams.video[0]
+            times = [packet.pts for packet in _whole(container, source)]
+    except (av.FFmpegError, IndexError):
+        return found
+    latest = itertools.accumulate(times, max)
+    return found | {count for count, (a, b) in enumerate(zip(latest, sorted(times), strict=True), 1) if a == b}
+
+
+def _whole(container: Any, source: Any) -> Iterator[Any]:
+    """Packets up to the first that is cut off."""
+    try:
+        for packet in container.demux(source):
+            if packet.is_corrupt or packet.dts is None:
+                return
+            yield packet
+    except av.FFmpegError:
+        return
+
+
+def cut(path: Path, length: int, target: Path) -> None:
+    """The first `length` frames of a video, which is one of its `cuts`, by copying packets."""
+    with av.open(str(path)) as container, av.open(str(target), "w") as out:
+        source = container.streams.video[0]
+        stream = out.add_stream_from_template(source, opaque=True)
+        shift = -_first(container, source)
+        _copy(itertools.islice(_whole(container, source), length), out, stream, shift, None)
+
+
+def pictures(path: Path) -> Iterator[np.ndarray]:
+    """All pictures (H, W, 3) uint8 of a video, in order.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except av.FFmpegError as error:
+        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
 
 
 def _kind(stream: Any) -> tuple[Any, ...]:
