@@ -21,7 +21,7 @@ import recordings
 from recordings import CAMERA
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.v3 import journal
+from lerobot_datasets.v3 import journal, running
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
 from lerobot_datasets.video import decode
@@ -162,6 +162,11 @@ def steps(tmp_path: Path, audited: None) -> Iterator[Callable[[Callable[[], obje
             check_tables(copy, {len(before), len(after)})
             journal.recover(copy)
             assert tree(copy, staging=False) in ends, "recovered to neither of the two"
+            kept = running.left(copy, Reader(copy).info)
+            unsaved = after[-1:] if len(after) > len(before) == Reader(copy).num_episodes else []
+            assert [left.rows for left in kept] == [killed.length(serial) for serial in unsaved], (
+                "neither lost nor twice"
+            )
         assert len(snapshots.copies) >= (3 if before != after else 1)
 
     yield run

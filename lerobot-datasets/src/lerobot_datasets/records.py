@@ -14,11 +14,10 @@ class RecordFile:
     """Takes records; each is with the operating system when `add` returns, and survives the end of the process.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; its folder exists.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("wb", buffering=0)
 
     def add(self, data: bytes) -> None:

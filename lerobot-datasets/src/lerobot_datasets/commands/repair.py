@@ -29,8 +29,7 @@ def repair(folder: Path, yes: bool, discard: bool) -> None:
     claim = journal.Claim(folder)
     try:
         journal.recover(folder)
-        features = metadata.read_info(folder).features
-        found = running.left(folder, features)
+        found = running.left(folder, metadata.read_info(folder))
         for i, left in enumerate(found, 1):
             click.echo(f"unfinished episode {i} of {len(found)}: {describe(left)}")
         if not found:

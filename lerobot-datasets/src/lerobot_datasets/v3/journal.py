@@ -152,7 +152,7 @@ class Claim:
             set_aside(self._root)
             forget(self._root)
             (self._root / _LOCK).unlink(missing_ok=True)
-            _remove_empty(self._root / STAGING, self._root)
+            _remove_empty(self._root / LEFT, self._root)
         self._close()
 
 

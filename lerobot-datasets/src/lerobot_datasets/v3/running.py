@@ -21,6 +21,7 @@ from lerobot_datasets import records, stats
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.v3.committed import Episode
 from lerobot_datasets.v3.journal import LEFT, ROWS
+from lerobot_datasets.v3.metadata import Info
 from lerobot_datasets.video import encode, png
 from lerobot_datasets.video.stream import Recorded, cell
 
@@ -44,8 +45,9 @@ class Rows:
 
     def __init__(self, folder: Path, features: Mapping[str, Feature], encoder: EncoderConfig) -> None:
         self._keys = row_keys(features)
-        self._file = records.RecordFile(folder / ROWS)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / _ENCODER).write_text(json.dumps(attrs.asdict(encoder)), encoding="utf-8")
+        self._file = records.RecordFile(folder / ROWS)
 
     def add(self, values: Mapping[str, Any], task: str) -> None:
         """A checked frame.
@@ -78,29 +80,31 @@ class Left:
     length: int
 
 
-def left(root: Path, features: Mapping[str, Feature]) -> list[Left]:
+def left(root: Path, info: Info) -> list[Left]:
     """The running episodes that killed recordings left in a dataset, oldest first."""
     folders = sorted((root / LEFT).glob("*"), key=lambda path: int(path.name))
-    return [_measure(folder, features) for folder in folders if (folder / ROWS).exists()]
+    return [_measure(folder, info) for folder in folders if (folder / ROWS).exists()]
 
 
-def _measure(folder: Path, features: Mapping[str, Feature]) -> Left:
+def _measure(folder: Path, info: Info) -> Left:
     rows = sum(1 for _ in records.read(folder / ROWS))
     pictures, possible = {}, set(range(rows + 1))
-    for key, feature in features.items():
-        if feature.is_picture:
-            cuts = _cuts(folder, key, feature)
-            pictures[key] = max(cuts)
-            possible &= cuts
+    for key in info.camera_keys:
+        cuts = _cuts(folder, key, info)
+        pictures[key] = max(cuts)
+        possible &= cuts
     return Left(folder, rows, pictures, max(possible))
 
 
-def _cuts(folder: Path, key: str, feature: Feature) -> set[int]:
+def _cuts(folder: Path, key: str, info: Info) -> set[int]:
     """After how many pictures a camera can be cut."""
-    if feature.dtype == "video":
-        return encode.cuts(folder / f"{key}.mp4")
-    path = folder / f"{key}.png"
-    return set(range(1 + sum(1 for _ in records.read(path)))) if path.exists() else {0}
+    if info.features[key].dtype == "image":
+        path = folder / f"{key}.png"
+        return set(range(1 + sum(1 for _ in records.read(path)))) if path.exists() else {0}
+    path = folder / f"{key}.mp4"
+    if path.exists():
+        encode.mend(path)
+    return encode.cuts(path, info.fps)
 
 
 def restore(found: Left, features: Mapping[str, Feature]) -> tuple[Episode, EncoderConfig]:

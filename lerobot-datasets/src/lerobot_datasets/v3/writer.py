@@ -44,7 +44,7 @@ class Writer:
             journal.recover(root)
             self._committed = Committed(root, metadata.read_info(root), encoder)
             complete({key: f for key, f in self.features.items() if key not in DEFAULT_COLUMNS})
-            left = running.left(root, self.features)
+            left = running.left(root, self._committed.info)
         except BaseException:
             self._claim.release()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
@@ -87,6 +88,9 @@ def _text(values: dict[str, Any]) -> dict[str, str]:
 _FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
 
 
+_BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and its kind
+
+
 class VideoFile:
     """An mp4 being written, picture by picture; frame n is shown n / fps after the first. Killed, it can be read.
 
@@ -163,28 +167,30 @@ def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int |
     return last
 
 
-def cuts(path: Path) -> set[int]:
-    """After how many frames a video can be cut: no frame before refers to one behind. The file may be damaged or missing."""
-    found = {0}
-    try:
-        with av.open(str(path)) as container:
-            source = container.streams.video[0]
-            times = [packet.pts for packet in _whole(container, source)]
-    except (av.FFmpegError, IndexError):
-        return found
+def mend(path: Path) -> None:
+    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less."""
+    end = at = 0
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = _BOX.unpack(file.read(8))
+            at += max(length, 8)
+            if kind == b"mdat" and at <= size:
+                end = at
+        file.truncate(end)
+
+
+def cuts(path: Path, fps: int) -> set[int]:
+    """After how many frames a mended video can be cut: no frame before refers to one behind, and none is missing."""
+    if not path.exists() or not path.stat().st_size:
+        return {0}
+    with av.open(str(path)) as container:
+        source = container.streams.video[0]
+        times = [packet.pts for packet in container.demux(source) if packet.dts is not None]
+        step = 1 / (fps * source.time_base)
     latest = itertools.accumulate(times, max)
-    return found | {count for count, (a, b) in enumerate(zip(latest, sorted(times), strict=True), 1) if a == b}
-
-
-def _whole(container: Any, source: Any) -> Iterator[Any]:
-    """Packets up to the first that is cut off."""
-    try:
-        for packet in container.demux(source):
-            if packet.is_corrupt or packet.dts is None:
-                return
-            yield packet
-    except av.FFmpegError:
-        return
+    return {0} | {count for count, time in enumerate(latest, 1) if time - times[0] == (count - 1) * step}
 
 
 def cut(path: Path, length: int, target: Path) -> None:
@@ -193,7 +199,7 @@ def cut(path: Path, length: int, target: Path) -> None:
         source = container.streams.video[0]
         stream = out.add_stream_from_template(source, opaque=True)
         shift = -_first(container, source)
-        _copy(itertools.islice(_whole(container, source), length), out, stream, shift, None)
+        _copy(itertools.islice(container.demux(source), length), out, stream, shift, None)
 
 
 def pictures(path: Path) -> Iterator[np.ndarray]:
