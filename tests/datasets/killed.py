@@ -74,7 +74,7 @@ def main(folder: Path, chains: int, kills: int, seed: int) -> None:
         pid = os.fork()
         if pid == 0:
             record(folder / str(chain), folder / f"{chain}.log", kill)
-        time.sleep(chance.uniform(0.0, 0.4))
+        time.sleep(chance.uniform(0.0, 0.3))
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import weakref
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ class RecordFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb", buffering=0)
+        self.close = weakref.finalize(self, self._file.close)
 
     def add(self, data: bytes) -> None:
         """One record.
@@ -29,9 +31,6 @@ class RecordFile:
         rest = memoryview(_HEAD.pack(len(data), zlib.crc32(data)) + data)
         while rest:  # a disk that has room for a part takes that part, and refuses the next
             rest = rest[self._file.write(rest) :]
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def read(path: Path) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lerobot_core.errors import DataError
@@ -57,9 +57,9 @@ class Commit:
         self._steps[name.as_posix()] = True
         return path
 
-    def staged(self, name: Path) -> Path:
+    def staged(self, name: Path | str) -> Path:
         """Where the new version of a file was written."""
-        return self._root / _COMMIT / name
+        return _within(self._root / _COMMIT, name)
 
     def write_text(self, name: Path, text: str) -> None:
         """Stage a text file."""
@@ -73,19 +73,19 @@ class Commit:
         """Move everything staged into place, in the order it was staged."""
         for name, there in self._steps.items():
             if there:
-                _flush(self.staged(Path(name)))
+                _flush(self.staged(name))
             if there and (self._root / name).exists():
-                _keep(self._root / name, self._root / _BEFORE / name)
+                _keep(self._root / name, _within(self._root / _BEFORE, name))
         _settle(self._root, self._steps)
 
     def undo(self) -> None:
         """Put everything back as it was before `publish`, in the opposite order. Once, and before the next commit."""
         placed = [name for name, there in self._steps.items() if there]
-        stays = {name: (self._root / _BEFORE / name).exists() for name in reversed(placed)}
+        before = {name: _within(self._root / _BEFORE, name) for name in reversed(placed)}
+        stays = {name: path.exists() for name, path in before.items()}
+        (self._root / _COMMIT).mkdir(exist_ok=True)
         for name in (name for name, there in stays.items() if there):
-            staged = self.staged(Path(name))
-            staged.parent.mkdir(parents=True, exist_ok=True)
-            (self._root / _BEFORE / name).replace(staged)
+            before[name].replace(self.staged(name))
         _settle(self._root, stays)
 
 
@@ -164,8 +164,9 @@ def _settle(root: Path, steps: Mapping[str, bool]) -> None:
         steps: file → whether its staged version takes its place; else it is removed.
     """
     for name in steps:  # a full disk is found out before the note
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-    _flush_folders(root / _COMMIT, (name for name, there in steps.items() if there))
+        _make((root / name).parent)
+    if (root / _COMMIT).exists():
+        _flush(root / _COMMIT)
     draft = root / STAGING / "commit.json.new"
     draft.write_text(json.dumps(steps), encoding="utf-8")
     _flush(draft)
@@ -176,16 +177,21 @@ def _settle(root: Path, steps: Mapping[str, bool]) -> None:
 
 def _finish(root: Path, steps: Mapping[str, bool]) -> None:
     for name, there in steps.items():
-        staged, place = root / _COMMIT / name, root / name
+        staged, place = _within(root / _COMMIT, name), root / name
         if not there:
             place.unlink(missing_ok=True)
             _remove_empty(place.parent, root)
         elif staged.exists():
-            place.parent.mkdir(parents=True, exist_ok=True)
             staged.replace(place)
-    _flush_folders(root, (name for name, there in steps.items() if there))
+    for folder in {(root / name).parent for name, there in steps.items() if there}:
+        _flush(folder)
     (root / _NOTE).unlink()
     shutil.rmtree(root / _COMMIT, ignore_errors=True)
+
+
+def _within(folder: Path, name: Path | str) -> Path:
+    """The place of a file in a flat folder, which is flushed as one."""
+    return folder / Path(name).as_posix().replace("/", "%")
 
 
 def _keep(path: Path, kept: Path) -> None:
@@ -205,11 +211,12 @@ def _remove_empty(folder: Path, root: Path) -> None:
         folder = folder.parent
 
 
-def _flush_folders(root: Path, names: Iterable[str]) -> None:
-    """Make the names of files durable: those of the folders they are in, up to the root."""
-    found = {root / folder for name in names for folder in Path(name).parents}
-    for folder in sorted(found):
-        _flush(folder)
+def _make(folder: Path) -> None:
+    """A folder with those above it, of which each has its name on the disk."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir()
+        _flush(folder.parent)
 
 
 def _flush(path: Path) -> None:
