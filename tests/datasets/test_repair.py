@@ -153,16 +153,19 @@ def fill(root: Path, camera: str | None, free: int) -> int:
     size = (240, 320, 3)
     features = recordings.features(camera) | ({CAMERA: Feature(dtype=camera, shape=size)} if camera else {})
     writer = Writer.create(root, features, 10, robot_type="arm", encoder=EncoderConfig(vcodec="h264", when_full="wait"))
-    noise, saved = np.random.default_rng(0), 0
-    with pytest.raises(DataError, match=r"cannot be written: No space left.*episodes committed are intact"):
-        while True:
+    noise = np.random.default_rng(0)
+
+    def episodes() -> None:
+        while writer.num_episodes * 1000 < free:
             for i in range(6):
                 picture = {CAMERA: noise.integers(0, 256, size, dtype=np.uint8)} if camera else {}
-                writer.add(recordings.frame(saved, i, camera=False) | picture, task="fill")
-            saved = writer.save_episode() + 1
-            assert saved * 1000 < free, "the disk never gets full"
+                writer.add(recordings.frame(writer.num_episodes, i, camera=False) | picture, task="fill")
+            writer.save_episode()
+
+    with pytest.raises(DataError, match=r"cannot be written: No space left.*episodes committed are intact"):
+        episodes()
     writer.finalize()
-    return saved
+    return writer.num_episodes
 
 
 @pytest.mark.parametrize("camera", ["video", "image", None])

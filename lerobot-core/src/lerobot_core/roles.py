@@ -237,11 +237,7 @@ class UndoingWriter(DatasetWriter, Protocol):
     """A writer that can also take back what it committed last, so that an episode may be committed before it is judged."""
 
     def undo(self) -> int:
-        """Take back the episode committed last, without a trace; returns the index it had. The running one stays.
-
-        Raises:
-            DataError: this writer has committed none since it was made or last took one back.
-        """
+        """Take back the episode this writer committed last, once and without a trace; returns the index it had."""
         ...
 
 
