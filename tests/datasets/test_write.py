@@ -170,7 +170,7 @@ def test_a_commit_is_finished_or_forgotten(root: Path) -> None:
 
     commit = journal.Commit(root)
     commit.write_text(Path("meta/new.json"), "{}")
-    (root / journal.STAGING / "commit.json").write_text('["meta/gone.json", "meta/new.json"]')
+    (root / journal.STAGING / "commit.json").write_text('{"meta/gone.json": true, "meta/new.json": true}')
     journal.recover(root)
     assert (root / "meta" / "new.json").exists(), "killed after the note: finished"
     assert not (root / journal.STAGING).exists()
@@ -205,7 +205,7 @@ def test_a_killed_recording_loses_the_running_episode_only(root: Path) -> None:
     recordings.record(writer, [3])
     writer.finalize()
     assert Reader(root).num_episodes == 3
-    assert not (root / journal.STAGING).exists()
+    assert [path.name for path in (root / journal.STAGING).iterdir()] == ["left"], "and offers that to repair"
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

@@ -174,9 +174,21 @@ def test_events_of_the_teleoperator_end_and_discard():
 
 
 @pytest.mark.usefixtures("commands")
-def test_an_episode_can_be_discarded_while_the_scene_is_reset():
-    report = record("--teleop.events={25: rerecord_episode}", "--ramp_speed=1e6", "--robot.limit=1e6")
+@pytest.mark.parametrize("undoes", ["true", "false"])
+def test_an_episode_can_be_discarded_while_the_scene_is_reset(undoes, host):
+    heard = []
+
+    class Observer:
+        @hookimpl
+        def lr_episode_saved(self, episode):
+            heard.append(episode)
+
+    host.manager.register(Observer())
+    events = "--teleop.events={25: rerecord_episode}"
+    report = record(events, f"--dataset.undoes={undoes}", "--ramp_speed=1e6", "--robot.limit=1e6")
     assert report["discarded"] == 1
+    assert heard == [0, 1], "of episodes that stay"
+    assert report["dropped"] == 3
     assert episode(0)["action"][0, 0] == 26, "the first 20 ticks left no trace"
     assert len(report["episodes"]) == 2
 
@@ -381,6 +393,19 @@ def test_an_interrupted_recording_keeps_what_was_finished(tmp_path, phase, kept,
     assert "interrupted" in err
     assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["0.npz", "final", "info.json"]
     assert f"{kept} episodes recorded" in out
+
+
+@pytest.mark.parametrize(("undoes", "kept"), [("true", ["0.npz", "info.json"]), ("false", ["info.json", "running"])])
+def test_a_kill_during_the_reset_keeps_the_episode_where_it_can_be_taken_back(tmp_path, undoes, kept):
+    child, ours = in_terminal(tmp_path, "--dataset.num_episodes=5", f"--dataset.undoes={undoes}")
+    wait_for(child, "episode 1/5: 60 s")
+    time.sleep(0.3)
+    os.write(ours, b"\x1b[C")
+    wait_for(child, "reset")
+    child.kill()
+    child.communicate()
+    os.close(ours)
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == kept
 
 
 def test_a_teleoperation_ends_with_its_figures_on_ctrl_c(tmp_path):

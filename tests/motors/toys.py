@@ -167,20 +167,23 @@ class StoreConfig:
     Attributes:
         repo_id: name of the dataset.
         root: its folder.
+        undoes: whether what was committed can be taken back.
     """
 
     repo_id: str
     root: Path | None = None
+    undoes: bool = False
 
 
 class Store:
     def __init__(self, config):
+        self.writer = UndoingWriter if config.undoes else Writer
         self.root = config.root or Path.cwd() / config.repo_id
 
     def create(self, features, fps, *, robot_type=None, resume=False):
         if self.root.exists() and not resume:
             raise DataError(f"'{self.root}' exists", path=self.root, hint="use --resume")
-        return Writer(self.root, features, fps, robot_type)
+        return self.writer(self.root, features, fps, robot_type)
 
     def open(self, episodes=None):
         return Reader(self.root)
@@ -217,6 +220,14 @@ class Writer:
     def finalize(self):
         self.discard()
         (self.root / "final").write_text(str(time.time()))
+
+
+class UndoingWriter(Writer):
+    def undo(self):
+        self.dropped["top"] -= self.num_episodes
+        self.num_episodes -= 1
+        (self.root / f"{self.num_episodes}.npz").unlink()
+        return self.num_episodes
 
 
 class Reader:

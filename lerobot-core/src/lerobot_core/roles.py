@@ -233,6 +233,15 @@ class DatasetWriter(Protocol):
 
 
 @runtime_checkable
+class UndoingWriter(DatasetWriter, Protocol):
+    """A writer that can also take back what it committed last, so that an episode may be committed before it is judged."""
+
+    def undo(self) -> int:
+        """Take back the episode this writer committed last, once and without a trace; returns the index it had."""
+        ...
+
+
+@runtime_checkable
 class DatasetReader(Protocol):
     """A dataset opened for reading."""
 

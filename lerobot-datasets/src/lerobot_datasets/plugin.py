@@ -8,16 +8,22 @@ LR_CORE = ">=0.1,<0.2"
 
 _SUITES = "lerobot_datasets.conformance"
 
-_EDITS = (
-    ("delete", "delete", "Write a dataset without some of its episodes"),
-    ("split", "split", "Write parts of a dataset as datasets of their own"),
-    ("merge", "merge", "Write one dataset with the episodes of several"),
-    ("tasks", "tasks", "Write a dataset with other task texts"),
-    ("trim", "trim", "Write a dataset without the first or last frames of its episodes"),
-    ("remove-feature", "remove_feature", "Write a dataset without some of its features"),
-    ("add-feature", "add_feature", "Write a dataset with a feature more, from a file of values"),
-    ("stats", "stats", "Write a dataset with its statistics computed anew"),
-    ("convert", "convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
+#: name, module and function under `commands`, and help line of each `lr dataset …`
+_COMMANDS = (
+    ("info", "info:info", "Show what a dataset holds"),
+    ("repair", "repair:repair", "Finish what a killed recording left, and offer its unfinished episode back"),
+    ("delete", "edit:delete", "Write a dataset without some of its episodes"),
+    ("split", "edit:split", "Write parts of a dataset as datasets of their own"),
+    ("merge", "edit:merge", "Write one dataset with the episodes of several"),
+    ("tasks", "edit:tasks", "Write a dataset with other task texts"),
+    ("trim", "edit:trim", "Write a dataset without the first or last frames of its episodes"),
+    ("remove-feature", "edit:remove_feature", "Write a dataset without some of its features"),
+    ("add-feature", "edit:add_feature", "Write a dataset with a feature more, from a file of values"),
+    ("stats", "edit:stats", "Write a dataset with its statistics computed anew"),
+    ("convert", "edit:convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
+    ("push", "push:push", "Push a dataset to the Hub"),
+    ("pull", "pull:pull", "Pull a dataset from the Hub, whole or some episodes"),
+    ("card", "card:card", "Print the card of a dataset, its README on the Hub"),
 )
 
 
@@ -38,34 +44,8 @@ def lr_dataset_backends() -> list[Component]:
 @hookimpl
 def lr_commands() -> list[Command]:
     return [
-        Command(
-            "dataset info",
-            "lerobot_datasets.commands.info:info",
-            "Show what a dataset holds",
-            suite=f"{_SUITES}:InfoSuite",
-        ),
-        Command(
-            "dataset push",
-            "lerobot_datasets.commands.push:push",
-            "Push a dataset to the Hub",
-            suite=f"{_SUITES}:InfoSuite",
-        ),
-        Command(
-            "dataset pull",
-            "lerobot_datasets.commands.pull:pull",
-            "Pull a dataset from the Hub, whole or some episodes",
-            suite=f"{_SUITES}:InfoSuite",
-        ),
-        Command(
-            "dataset card",
-            "lerobot_datasets.commands.card:card",
-            "Print the card of a dataset, its README on the Hub",
-            suite=f"{_SUITES}:InfoSuite",
-        ),
-        *(
-            Command(f"dataset {name}", f"lerobot_datasets.commands.edit:{target}", line, suite=f"{_SUITES}:InfoSuite")
-            for name, target, line in _EDITS
-        ),
+        Command(f"dataset {name}", f"lerobot_datasets.commands.{target}", line, suite=f"{_SUITES}:InfoSuite")
+        for name, target, line in _COMMANDS
     ]
 
 

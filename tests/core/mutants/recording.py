@@ -64,6 +64,24 @@ class OpenForEver(MemoryWriter):
         self.discard()
 
 
+class UndoKeepsTheTask(MemoryWriter):
+    def undo(self):
+        self._before = list(self._stored.tasks) if self._before is not None else None
+        return super().undo()
+
+
+class UndoesAllDay(MemoryWriter):
+    def undo(self):
+        self._before = self._before or []
+        return super().undo()
+
+
+class UndoDropsTheRunning(MemoryWriter):
+    def undo(self):
+        self.discard()
+        return super().undo()
+
+
 class CountsFromOne(MemoryWriter):
     def save_episode(self):
         return super().save_episode() + 1
@@ -206,6 +224,9 @@ def backend(kind: type, noticed: str) -> Mutant:
 MUTANTS = {
     "frames by reference": writer(KeepsReferences, "frames_are_the_writers"),
     "discard forgets nothing": writer(KeepsDiscarded, "a_discarded_episode"),
+    "undo keeps the task": writer(UndoKeepsTheTask, "an_undone_episode"),
+    "undo of more than one": writer(UndoesAllDay, "only_the_last_episode"),
+    "undo drops the running episode": writer(UndoDropsTheRunning, "an_undone_episode"),
     "discard of nothing crashes": writer(DiscardNeedsFrames, "discard_can_be_called"),
     "half an episode saved": writer(SavesOnFinalize, "a_running_episode"),
     "empty episodes saved": writer(SavesNothing, "an_empty_episode or discard_can"),

@@ -80,6 +80,7 @@ class MemoryWriter:
         self._frames: list[dict[str, np.ndarray]] = []
         self._tasks: list[str] = []
         self._closed = False
+        self._before: list[str] | None = None
 
     @property
     def num_episodes(self) -> int:
@@ -101,12 +102,20 @@ class MemoryWriter:
     def save_episode(self) -> int:
         if not self._frames:
             raise DataError("the episode has no frames", hint="add frames before saving")
+        self._before = list(self._stored.tasks)
         for task in self._tasks:
             if task not in self._stored.tasks:
                 self._stored.tasks.append(task)
         self._stored.episodes.append((self._frames, self._tasks))
         self.discard()
         return self.num_episodes - 1
+
+    def undo(self) -> int:
+        if self._before is None:
+            raise DataError("no episode can be taken back", hint="only the one saved last can, once")
+        self._stored.episodes.pop()
+        self._stored.tasks[:], self._before = self._before, None
+        return self.num_episodes
 
     def discard(self) -> None:
         self._frames, self._tasks = [], []

@@ -13,6 +13,7 @@ import pytest
 
 from lerobot_core.errors import LeRobotError
 from lerobot_core.features import Feature
+from lerobot_core.roles import UndoingWriter
 from lerobot_core.testing.suite import Suite, needs, new_threads
 
 FPS = 10
@@ -298,3 +299,70 @@ class RecordingSuite(Suite):
         writer.add(self.frame(1, 0), task="pick")
         writer.finalize()
         assert not new_threads(before, 1.0)
+
+    # --- taking back --------------------------------------------------------------------------------------------------
+
+    def undoing(self, backend: Any) -> Any:
+        """A new writer, if it can take back what it committed."""
+        writer = backend.create(self.features(), FPS, robot_type="toy")
+        if not isinstance(writer, UndoingWriter):
+            writer.finalize()
+            pytest.skip("not declared: undo()")
+        return writer
+
+    def test_an_undone_episode_leaves_nothing(self, backend: Any) -> None:
+        """A person records again what was saved. Fix: `undo` takes back rows, pictures, tasks, counts and statistics."""
+        writer = self.undoing(backend)
+        self.write(writer, (0,))
+        for step in range(LENGTHS[2]):
+            writer.add(self.frame(2, step), task="a mistake")
+        assert writer.save_episode() == 1
+        writer.add(self.frame(1, 0), task=TASKS[1])
+        assert writer.undo() == 1, "undo gives the index the episode had"
+        assert writer.num_episodes == 1
+        assert backend.open().num_frames == LENGTHS[0]
+        for step in range(1, LENGTHS[1]):
+            writer.add(self.frame(1, step), task=TASKS[1])
+        assert writer.save_episode() == 1, "the running episode stays, the number is free again"
+        writer.finalize()
+        reader = backend.open()
+        assert (reader.num_episodes, reader.num_frames) == (2, LENGTHS[0] + LENGTHS[1])
+        self.check_episode(reader, 0, 0)
+        self.check_episode(reader, 1, 1)
+        assert np.unique(reader.columns(1)["task_index"]).tolist() == [1], "the task of the mistake is forgotten"
+        self.check_stats(reader)
+        for step, picture in enumerate(reader.frames(1, CAMERA) if self.size else []):
+            self.check_picture(picture, self.frame(1, step)[CAMERA], f"picture {step} of episode 1")
+
+    def test_the_first_episode_can_be_undone(self, backend: Any) -> None:
+        """The first attempt is the likeliest to fail. Fix: an empty dataset is one to go on with."""
+        writer = self.undoing(backend)
+        self.write(writer, (0,))
+        writer.undo()
+        assert writer.num_episodes == 0
+        self.write(writer, (0, 1))
+        writer.finalize()
+        self.check_episode(backend.open(), 1, 1)
+
+    def test_only_the_last_episode_can_be_undone(self, backend: Any) -> None:
+        """A key pressed twice must not cost the episode before. Fix: refuse until another one is saved."""
+        writer = self.undoing(backend)
+        with pytest.raises(LeRobotError):
+            writer.undo()
+        self.write(writer, (0, 1))
+        writer.undo()
+        with pytest.raises(LeRobotError):
+            writer.undo()
+        writer.finalize()
+        assert backend.open().num_episodes == 1
+
+    def test_what_was_undone_is_gone_after_a_kill(self, backend: Any, tmp_path: Path) -> None:
+        """Power fails after the left arrow. Fix: `undo` is on the disk before it returns."""
+        writer = self.undoing(backend)
+        self.write(writer, (0, 1))
+        writer.undo()
+        survivor = self.killed(backend, tmp_path / "survivor")
+        writer.finalize()
+        needs(survivor is not None, "killed()")
+        assert survivor.open().num_episodes == 1
+        self.check_episode(survivor.open(), 0, 0)

@@ -1,8 +1,8 @@
-"""All or nothing: new versions of several files of a dataset take their places together.
+"""All or nothing: new versions of several files of a dataset take their places together, and can be taken back.
 
 Files are written under `.recording/commit/`, flushed to the disk, listed in a note, and only then moved into place. A
-process killed before the note leaves the dataset as it was; one killed after it is finished by `recover`. Knows files,
-not what is in them.
+process killed before the note leaves the dataset as it was; one killed after it is finished by `recover`. The versions
+replaced are kept under `.recording/before/` until the next commit. Knows files, not what is in them.
 """
 
 from __future__ import annotations
@@ -10,14 +10,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import weakref
+from collections.abc import Mapping
 from pathlib import Path
 
+from lerobot_core.errors import DataError
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing tells two recordings apart
+    fcntl = None  # type: ignore[assignment]
+
 STAGING = Path(".recording")
+_COMMIT = STAGING / "commit"
+_BEFORE = STAGING / "before"
 _NOTE = STAGING / "commit.json"
+_LOCK = STAGING / "lock"
+
+#: The running episode, and those that killed recordings left. One without rows is none.
+EPISODE = STAGING / "episode"
+LEFT = STAGING / "left"
+ROWS = "rows"
 
 
 class Commit:
-    """Files that are to take their places together.
+    """Files that are to take their places together. A new one ends the time in which the last can be taken back.
 
     Args:
         root: folder of the dataset.
@@ -25,54 +42,188 @@ class Commit:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._names: list[str] = []
-        shutil.rmtree(root / STAGING / "commit", ignore_errors=True)
+        self._steps: dict[str, bool] = {}  # file → whether a new version takes its place; else it is removed
+        if (root / _NOTE).exists():
+            raise DataError(
+                f"the last change of '{root}' was not finished", path=root, hint="free space on the disk, then resume"
+            )
+        for folder in (_COMMIT, _BEFORE):
+            shutil.rmtree(root / folder, ignore_errors=True)
 
     def stage(self, name: Path) -> Path:
         """Where to write the new version of a file; its folder exists."""
-        path = self._root / STAGING / "commit" / name
+        path = self.staged(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._names.append(name.as_posix())
+        self._steps[name.as_posix()] = True
         return path
 
-    def staged(self, name: Path) -> Path:
+    def staged(self, name: Path | str) -> Path:
         """Where the new version of a file was written."""
-        return self._root / STAGING / "commit" / name
+        return _within(self._root / _COMMIT, name)
 
     def write_text(self, name: Path, text: str) -> None:
         """Stage a text file."""
         self.stage(name).write_text(text, encoding="utf-8")
 
+    def remove(self, name: Path) -> None:
+        """Remove a file when the staged ones are in place; `undo` does not bring it back."""
+        self._steps[name.as_posix()] = False
+
     def publish(self) -> None:
         """Move everything staged into place, in the order it was staged."""
-        for name in self._names:
-            _flush(self._root / STAGING / "commit" / name)
-        draft = self._root / STAGING / "commit.json.new"
-        draft.write_text(json.dumps(self._names), encoding="utf-8")
-        _flush(draft)
-        draft.rename(self._root / _NOTE)
-        _finish(self._root, self._names)
+        for name, there in self._steps.items():
+            if there:
+                _flush(self.staged(name))
+            if there and (self._root / name).exists():
+                _keep(self._root / name, _within(self._root / _BEFORE, name))
+        _settle(self._root, self._steps)
+
+    def undo(self) -> None:
+        """Put everything back as it was before `publish`, in the opposite order. Once, and before the next commit."""
+        placed = [name for name, there in self._steps.items() if there]
+        before = {name: _within(self._root / _BEFORE, name) for name in reversed(placed)}
+        stays = {name: path.exists() for name, path in before.items()}
+        (self._root / _COMMIT).mkdir(exist_ok=True)
+        for name in (name for name, there in stays.items() if there):
+            before[name].replace(self.staged(name))
+        _settle(self._root, stays)
 
 
 def recover(root: Path) -> None:
-    """Finish a commit that was cut off after its note, and throw away what was not to be committed."""
+    """Finish a commit that was cut off after its note, throw away one cut off before, set a running episode aside."""
+    finish(root)
+    set_aside(root)
+    forget(root)
+
+
+def set_aside(root: Path) -> None:
+    """Keep the running episode of a recording that was cut off from being written over."""
+    rows = root / EPISODE / ROWS
+    if rows.exists() and rows.stat().st_size:
+        taken = [int(path.name) for path in (root / LEFT).glob("*")]
+        (root / LEFT).mkdir(exist_ok=True)
+        (root / EPISODE).replace(root / LEFT / str(max(taken, default=-1) + 1))
+
+
+def forget(root: Path) -> None:
+    """Remove all that is under way, but the episodes left and the lock of whoever does so."""
+    for path in (root / STAGING).glob("*"):
+        if path == root / LEFT or path == root / _LOCK:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _remove_empty(root / STAGING, root)
+
+
+def finish(root: Path) -> None:
+    """Finish a commit that was cut off after its note; all else under way stays."""
     if (root / _NOTE).exists():
         _finish(root, json.loads((root / _NOTE).read_text(encoding="utf-8")))
-    shutil.rmtree(root / STAGING, ignore_errors=True)
 
 
-def _finish(root: Path, names: list[str]) -> None:
-    for name in names:
-        staged = root / STAGING / "commit" / name
-        if staged.exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            staged.replace(root / name)
+class Claim:
+    """Keeps others from changing a dataset until it is released, forgotten, or the process ends.
+
+    Args:
+        root: folder of the dataset.
+
+    Raises:
+        DataError: another process, or another writer of this one, has it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        (root / STAGING).mkdir(parents=True, exist_ok=True)
+        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, handle)
+        try:
+            if fcntl is not None:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._close()
+            raise DataError(
+                f"'{root}' is being recorded to", path=root, hint="end that recording first, or record to another root"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+
+    def release(self) -> None:
+        """Let others change the dataset. Of what was under way stays only what `recover` needs."""
+        if not (self._root / _NOTE).exists():
+            set_aside(self._root)
+            forget(self._root)
+            (self._root / _LOCK).unlink(missing_ok=True)
+            _remove_empty(self._root / LEFT, self._root)
+        self._close()
+
+
+def _settle(root: Path, steps: Mapping[str, bool]) -> None:
+    """Note what is to be done, then do it.
+
+    Args:
+        root: folder of the dataset.
+        steps: file → whether its staged version takes its place; else it is removed.
+    """
+    for name in steps:  # a full disk is found out before the note
+        _make((root / name).parent)
+    if (root / _COMMIT).exists():
+        _flush(root / _COMMIT)
+    draft = root / STAGING / "commit.json.new"
+    draft.write_text(json.dumps(steps), encoding="utf-8")
+    _flush(draft)
+    draft.replace(root / _NOTE)
+    _flush(root / STAGING)
+    _finish(root, steps)
+
+
+def _finish(root: Path, steps: Mapping[str, bool]) -> None:
+    for name, there in steps.items():
+        staged, place = _within(root / _COMMIT, name), root / name
+        if not there:
+            place.unlink(missing_ok=True)
+            _remove_empty(place.parent, root)
+        elif staged.exists():
+            staged.replace(place)
+    for folder in {(root / name).parent for name, there in steps.items() if there}:
+        _flush(folder)
     (root / _NOTE).unlink()
-    shutil.rmtree(root / STAGING / "commit")
-    if not any((root / STAGING).iterdir()):
-        (root / STAGING).rmdir()
+    shutil.rmtree(root / _COMMIT, ignore_errors=True)
+
+
+def _within(folder: Path, name: Path | str) -> Path:
+    """The place of a file in a flat folder, which is flushed as one."""
+    return folder / Path(name).as_posix().replace("/", "%")
+
+
+def _keep(path: Path, kept: Path) -> None:
+    """A second name for a file about to be replaced; a copy where the file system has no second names."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(path, kept)
+    except OSError:
+        shutil.copyfile(path, kept)
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    """Remove a folder and those above it that hold nothing; some may be gone already."""
+    while folder != root and not (folder.is_dir() and any(folder.iterdir())):
+        if folder.is_dir():
+            folder.rmdir()
+        folder = folder.parent
+
+
+def _make(folder: Path) -> None:
+    """A folder with those above it, of which each has its name on the disk."""
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir()
+        _flush(folder.parent)
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    if os.name == "nt" and path.is_dir():  # folders cannot be opened there
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

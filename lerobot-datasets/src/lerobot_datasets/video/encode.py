@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -81,8 +84,15 @@ def _text(values: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
+#: Every frame is in the file, and can be found there, as soon as the next one is encoded.
+_FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
+
+
+_BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and its kind
+
+
 class VideoFile:
-    """An mp4 being written, picture by picture; frame n is shown at n / fps.
+    """An mp4 being written, picture by picture; frame n is shown n / fps after the first. Killed, it can be read.
 
     Args:
         path: the file; its folder exists.
@@ -94,7 +104,7 @@ class VideoFile:
     def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
         self.count = 0
-        self._container = av.open(str(path), "w")
+        self._container = av.open(str(path), "w", options={"movflags": _FRAGMENTS, "flush_packets": "1"})
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
@@ -115,40 +125,39 @@ class VideoFile:
         self._container.close()
 
 
-def duration(path: Path) -> float:
-    """Length of a video [s]."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        if stream.duration is not None:
-            return float(stream.duration * stream.time_base)
-        return float(container.duration or 0) / av.time_base
-
-
-def append(video: Path, clip: Path, at: Fraction, target: Path) -> None:
-    """One mp4 of a video and a clip with the same encoding that begins `at` [s], by copying packets.
+def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
+    """One mp4 of clips with the same encoding and when each begins [s], by copying packets.
 
     Raises:
         DataError: their encodings differ.
     """
+    kind, last = None, None
     with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
-        with av.open(str(video)) as container:
-            source = container.streams.video[0]
-            stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
-            last = _copy(container, source, out, stream, 0, None)
-        with av.open(str(clip)) as container:
-            source = container.streams.video[0]
-            if _kind(source) != kind:
-                raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
-            _copy(container, source, out, stream, round(at / source.time_base), last)
+        for clip, at in clips:
+            with av.open(str(clip)) as container:
+                source = container.streams.video[0]
+                if kind is None:
+                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
+                if _kind(source) != kind:
+                    raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
+                begin = round(at / source.time_base) - _first(container, source)
+                last = _copy(container.demux(source), out, stream, begin, last)
 
 
-def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: int | None) -> int | None:
+def _first(container: Any, source: Any) -> int:
+    """When the first picture is shown: fragments begin where their encoder began to decode."""
+    packet = next(container.demux(source))
+    container.seek(0, stream=source)
+    return int(packet.pts or 0)
+
+
+def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int | None) -> int | None:
     """Copy packets, `shift` ticks later; returns the last decoding time.
 
     An encoder that reorders frames begins a clip with decoding times before its first frame, which may fall before the
     end of the clip in front when that was very short; they are then moved behind it. Presentation times never change.
     """
-    for packet in container.demux(source):
+    for packet in packets:
         if packet.dts is None:
             continue
         dts = packet.dts + shift
@@ -156,6 +165,55 @@ def _copy(container: Any, source: Any, out: Any, stream: Any, shift: int, last: 
         packet.pts, packet.dts, packet.stream = packet.pts + shift, last, stream
         out.mux(packet)
     return last
+
+
+def mend(path: Path) -> None:
+    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less."""
+    end = at = 0
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = _BOX.unpack(file.read(8))
+            at += max(length, 8)
+            if kind == b"mdat" and at <= size:
+                end = at
+        file.truncate(end)
+
+
+def cuts(path: Path, fps: int) -> set[int]:
+    """After how many frames a mended video can be cut: no frame before refers to one behind, and none is missing."""
+    if not path.exists() or not path.stat().st_size:
+        return {0}
+    with av.open(str(path)) as container:
+        source = container.streams.video[0]
+        times = [packet.pts for packet in container.demux(source) if packet.dts is not None]
+        step = 1 / (fps * source.time_base)
+    latest = itertools.accumulate(times, max)
+    return {0} | {count for count, time in enumerate(latest, 1) if time - times[0] == (count - 1) * step}
+
+
+def cut(path: Path, length: int, target: Path) -> None:
+    """The first `length` frames of a video, which is one of its `cuts`, by copying packets."""
+    with av.open(str(path)) as container, av.open(str(target), "w") as out:
+        source = container.streams.video[0]
+        stream = out.add_stream_from_template(source, opaque=True)
+        shift = -_first(container, source)
+        _copy(itertools.islice(container.demux(source), length), out, stream, shift, None)
+
+
+def pictures(path: Path) -> Iterator[np.ndarray]:
+    """All pictures (H, W, 3) uint8 of a video, in order.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
+    except av.FFmpegError as error:
+        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
 
 
 def _kind(stream: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ import numpy as np
 from lerobot_core.errors import DataError
 from lerobot_datasets import stats
 from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets.records import RecordFile
 from lerobot_datasets.video import png
 from lerobot_datasets.video.encode import VideoFile
 
@@ -37,17 +38,28 @@ class PictureFile(Protocol):
 
 
 class PngCells:
-    """Pictures as cells of a table: PNG bytes and a name."""
+    """Pictures as cells of a table: PNG bytes and a name.
 
-    def __init__(self) -> None:
+    Args:
+        path: file in which they survive a kill.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.cells: list[dict[str, object]] = []
+        self._file = RecordFile(path)
 
     def write(self, picture: np.ndarray) -> None:
-        name = f"frame-{len(self.cells):06d}.png"
-        self.cells.append({"bytes": png.encode(picture), "path": name})
+        data = png.encode(picture)
+        self._file.add(data)
+        self.cells.append(cell(len(self.cells), data))
 
     def close(self) -> None:
-        """Nothing is open."""
+        self._file.close()
+
+
+def cell(number: int, data: bytes) -> dict[str, object]:
+    """The cell of a table for picture `number` of an episode."""
+    return {"bytes": data, "path": f"frame-{number:06d}.png"}
 
 
 @attrs.frozen(kw_only=True)
@@ -57,12 +69,18 @@ class Recorded:
     Attributes:
         stats: statistics of the pictures.
         dropped: pictures that found the queue full.
-        file: what was written.
+        cells: cells of a table; empty for a video.
     """
 
     stats: dict[str, np.ndarray]
     dropped: int
-    file: PictureFile
+    cells: list[dict[str, object]]
+
+    @classmethod
+    def of(cls, levels: Sequence[np.ndarray], dropped: int, cells: list[dict[str, object]]) -> Recorded:
+        """With the statistics of sampled pictures, given as counts of their levels."""
+        total = np.sum(levels, axis=0, dtype=np.int64)
+        return cls(stats=stats.picture_stats(total, len(levels)), dropped=dropped, cells=cells)
 
 
 class PictureStream:
@@ -90,6 +108,7 @@ class PictureStream:
 
         Raises:
             DataError: the encoder failed.
+            OSError: the disk is full.
         """
         self._check()
         if self._waits:
@@ -111,13 +130,13 @@ class PictureStream:
 
         Raises:
             DataError: the encoder failed.
+            OSError: the disk is full.
         """
         self._put(length, None)
         self._thread.join()
         self._check()
         counts = [self._levels[i] for i in stats.sample_indices(length)]
-        total = np.sum(counts, axis=0, dtype=np.int64)
-        return Recorded(stats=stats.picture_stats(total, len(counts)), dropped=self.dropped, file=self._file)
+        return Recorded.of(counts, self.dropped, getattr(self._file, "cells", []))
 
     def cancel(self) -> None:
         """Stop encoding; what was written is of no use."""
@@ -128,6 +147,8 @@ class PictureStream:
 
     def _check(self) -> None:
         if self._error is not None:
+            if isinstance(self._error, OSError):
+                raise self._error
             raise DataError(f"{self._thread.name} failed: {self._error}", hint="choose another vcodec") from self._error
 
     def _run(self) -> None:
@@ -179,6 +200,6 @@ def video_stream(path: Path, size: tuple[int, int], fps: int, config: EncoderCon
     return PictureStream(lambda: VideoFile(path, size, fps, config), config, path.stem)
 
 
-def png_stream(key: str, config: EncoderConfig) -> PictureStream:
+def png_stream(path: Path, config: EncoderConfig) -> PictureStream:
     """A stream into table cells."""
-    return PictureStream(PngCells, config, key)
+    return PictureStream(lambda: PngCells(path), config, path.stem)

@@ -21,7 +21,15 @@ from lerobot_core.errors import ConfigError
 from lerobot_core.guard import Guard
 from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.registry import Choice
-from lerobot_core.roles import DatasetBackend, DatasetWriter, ProcessorStep, Robot, Sink, Teleoperator
+from lerobot_core.roles import (
+    DatasetBackend,
+    DatasetWriter,
+    ProcessorStep,
+    Robot,
+    Sink,
+    Teleoperator,
+    UndoingWriter,
+)
 from lerobot_core.steps import Steps
 from lerobot_motors.commands import console
 from lerobot_motors.keyboard import Key, Keyboard
@@ -152,8 +160,9 @@ class Recording:
     def run(self, wishes: Wishes, progress: Progress) -> None:
         """Record until all episodes are there or the person stops.
 
-        An episode is committed after the time to reset, so that the left arrow still discards it then; whatever else ends
-        that time, an error too, commits it. Ctrl-C discards the episode that is running, escape keeps it.
+        An episode is committed when it ends, and the left arrow takes it back during the time to reset. A writer that
+        cannot take back commits after that time, whatever ends it, an error too. Ctrl-C discards the episode that is
+        running, escape keeps it.
         """
         options = self._config.dataset
         while len(self.episodes) < options.num_episodes and not wishes.stop:
@@ -161,16 +170,19 @@ class Recording:
             sink = DatasetSink(self._writer, self._writer.features, options.single_task)
             health = self._phase(title, options.episode_time_s, wishes, progress, sink)
             bad = wishes.rerecord or wishes.interrupted or health.ticks == health.idle
+            saved = None
             if bad:
                 self._discard(title)
+            elif isinstance(self._writer, UndoingWriter):
+                saved = self._save(title, health)
             try:
                 if not wishes.stop and (bad or len(self.episodes) + 1 < options.num_episodes):
                     self._phase("reset the scene", options.reset_time_s, wishes, progress)
             finally:
                 if not bad and wishes.rerecord:
-                    self._discard(title)
+                    self._discard(title, committed=saved is not None)
                 elif not bad:
-                    self._commit(title, health)
+                    self._keep(saved or self._save(title, health))
 
     def _phase(self, title: str, seconds: float, wishes: Wishes, progress: Progress, *sinks: Sink) -> LoopHealth:
         """Run the loop for one phase. The arm is where the last one left it, so that the first actions are ramped again."""
@@ -199,19 +211,27 @@ class Recording:
         finally:
             progress.remove_task(task)
 
-    def _discard(self, title: str) -> None:
-        self._writer.discard()
+    def _discard(self, title: str, *, committed: bool = False) -> None:
+        if committed and isinstance(self._writer, UndoingWriter):
+            self._writer.undo()
+        else:
+            self._writer.discard()
         self.discarded += 1
         click.echo(f"{title}: discarded", err=True)
 
-    def _commit(self, title: str, health: LoopHealth) -> None:
+    def _save(self, title: str, health: LoopHealth) -> dict[str, Any]:
+        """Commit the running episode; returns its figures."""
         dropped = -dropped_frames(self._writer)
         index = self._writer.save_episode()
         dropped += dropped_frames(self._writer)
-        self.episodes.append({"episode": index, **health.to_data(), "dropped": dropped})
         click.echo(f"{title}: saved as {index}, {dropped} frames dropped; {health.line()}", err=True)
+        return {"episode": index, **health.to_data(), "dropped": dropped}
+
+    def _keep(self, episode: dict[str, Any]) -> None:
+        """A committed episode stays: count it and tell those who want to know."""
+        self.episodes.append(episode)
         place = {"repo_id": repo_id_of(self._config.dataset.backend), "root": place_of(self._writer)}
-        plugins.host().notify("lr_episode_saved", episode=index, dataset=place)
+        plugins.host().notify("lr_episode_saved", episode=episode["episode"], dataset=place)
 
 
 def dropped_frames(writer: DatasetWriter) -> int:

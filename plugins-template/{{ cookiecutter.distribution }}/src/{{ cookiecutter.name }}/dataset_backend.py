@@ -72,6 +72,7 @@ class Writer:
         self._frames: list[dict[str, np.ndarray]] = []
         self._tasks: list[str] = []
         self._is_closed = False
+        self._last: Path | None = None
 
     def add(self, frame: Mapping[str, Any], *, task: str, stamps: Mapping[str, int] | None = None) -> None:
         """One frame in dataset names, which is copied; `stamps` are not stored.
@@ -103,8 +104,22 @@ class Writer:
         file = self.root / EPISODES / f"{self.num_episodes:06d}.npz"
         _write_whole(file, columns | {TASK: np.array(self._tasks)})
         self.discard()
+        self._last = file
         self.num_episodes += 1
         return self.num_episodes - 1
+
+    def undo(self) -> int:
+        """Take back the episode saved last; gives the number it had.
+
+        Raises:
+            DataError: none was saved by this writer, or it was taken back already.
+        """
+        if self._last is None:
+            raise DataError("no episode can be taken back", path=self.root, hint="only the one saved last can, once")
+        self._last.unlink()
+        self._last = None
+        self.num_episodes -= 1
+        return self.num_episodes
 
     def discard(self) -> None:
         """Forget the running episode."""
