@@ -187,18 +187,20 @@ class LeRobotDataset(torch.utils.data.Dataset):
         drop_last: int = 0,
         rank: int = 0,
         world: int = 1,
+        order: str = "permutation",
     ) -> EpisodeAwareSampler:
         """Order of this dataset's rows; see `EpisodeAwareSampler`."""
         ends = np.cumsum(self.episodes["length"])
         return EpisodeAwareSampler(
-            (ends - self.episodes["length"]).tolist(),
-            ends.tolist(),
+            ends - self.episodes["length"],
+            ends,
             drop_n_first_frames=drop_first,
             drop_n_last_frames=drop_last,
             shuffle=shuffle,
             seed=seed,
             rank=rank,
             world=world,
+            order=order,
         )
 
     @staticmethod
