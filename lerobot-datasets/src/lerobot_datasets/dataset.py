@@ -19,6 +19,7 @@ from lerobot_datasets import columns, hub, windows
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
+from lerobot_datasets.transforms import ImageTransforms
 from lerobot_datasets.v3.layout import Place, local_root
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Frames, Reader, refuse_depth
@@ -37,7 +38,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         repo_id: name of the dataset.
         root: its folder; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
         episodes: which episodes; all when not given.
-        image_transforms: applied to the pictures of each camera of an item.
+        image_transforms: applied to the pictures of each camera of an item, depth excepted; `ImageTransforms` to a batch.
         delta_timestamps: key → offsets of the window [s], multiples of 1 / fps.
         tolerance_s: how far an offset may be from a multiple, and a video's frame from its time [s].
         revision: version tag, branch or commit on the Hub.
@@ -146,7 +147,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
             batch[f"{key}_is_pad"] = torch.from_numpy(pad)
         batch["task"] = [self._reader.tasks[i] for i in frames.columns["task_index"][rows]]
         for key in self.meta.camera_keys:
-            batch[key] = self._finished(key, batch[key])
+            batch[key] = self._finished(key, batch[key], rows)
         return Items(batch, len(rows))
 
     def _pictures(self, frames: Frames, key: str, rows: np.ndarray) -> torch.Tensor:
@@ -169,14 +170,16 @@ class LeRobotDataset(torch.utils.data.Dataset):
         pictures = torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()  # (n, C, H, W)
         return pictures.reshape(*rows.shape, *pictures.shape[1:])
 
-    def _finished(self, key: str, pictures: torch.Tensor) -> Any:
+    def _finished(self, key: str, pictures: torch.Tensor, rows: np.ndarray) -> Any:
         as_float = self._reader.features[key].dtype == "image" or not self.return_uint8
         if as_float:
             pictures = pictures.to(torch.float32) / 255
         if key in self._deltas and len(self._deltas[key]) == 1:
             pictures = pictures[:, 0]  # (B, C, H, W)
-        if self.image_transforms is None:
+        if self.image_transforms is None or self._reader.features[key].is_depth:
             return pictures
+        if isinstance(self.image_transforms, ImageTransforms):
+            return self.image_transforms.batch(pictures, [self.meta.camera_keys.index(key), *rows.tolist()])
         return torch.stack([self.image_transforms(item) for item in pictures])
 
     def sampler(
