@@ -32,6 +32,12 @@ def lr_commands() -> list[Command]:
             "Show what a dataset holds",
             suite=f"{_SUITES}:InfoSuite",
         ),
+        Command(
+            "dataset check",
+            "lerobot_datasets.commands.check:check",
+            "Find what is wrong with a dataset",
+            suite=f"{_SUITES}:InfoSuite",
+        ),
     ]
 
 
