@@ -35,8 +35,8 @@ KINDS: Mapping[str, Callable[..., Kind]] = {
     "PlanckianJitter": colour.PlanckianJitter,
 }
 
-#: Numbers changed at once: enough to keep kernels busy, few enough that what is between two steps stays small.
-_AT_ONCE = 1 << 23
+#: Numbers changed at once: few enough for a CPU's cache, or enough to keep an accelerator busy.
+_AT_ONCE, _AT_ONCE_ELSEWHERE = 1 << 20, 1 << 25
 
 
 @attrs.frozen(eq=False)
@@ -112,7 +112,8 @@ class ImageTransforms:
         if pictures.shape[-3] != 3:
             raise ValueError(f"pictures are (…, 3, H, W), got {tuple(pictures.shape)}")
         out, kinds = torch.empty_like(pictures), list(self.kinds.values())
-        step = max(1, _AT_ONCE // pictures[0].numel()) if len(pictures) else 1
+        most = _AT_ONCE if pictures.device.type == "cpu" else _AT_ONCE_ELSEWHERE
+        step = max(1, most // math.prod(pictures.shape[1:]))
         for begin in range(0, len(pictures), step):
             some = slice(begin, begin + step)
             part = _as_float(pictures[some]).reshape(-1, math.prod(pictures.shape[1:-3]), *pictures.shape[-3:])

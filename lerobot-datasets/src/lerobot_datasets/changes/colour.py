@@ -23,12 +23,12 @@ def _turned(pictures: Tensor, turn: Tensor) -> Tensor:
     value, which = pictures.max(dim=-3, keepdim=True)  # (N, T, 1, H, W)
     chroma = value - pictures.min(dim=-3, keepdim=True).values
     red, green, blue = pictures.split(1, dim=-3)
-    slope = torch.stack([green - blue, blue - red, red - green])  # (3, N, T, 1, H, W)
-    sixth = slope.gather(0, which[None])[0] / chroma.clamp_min(1e-12) + 2 * which
-    at = (sixth + 6 * turn) % 6
+    slope = torch.where(which == 0, green - blue, torch.where(which == 1, blue - red, red - green))
+    sixth = slope / chroma.clamp_min(1e-12) + 2 * which
     n = torch.tensor([5.0, 3.0, 1.0], device=pictures.device).view(3, 1, 1)
-    k = (n + at) % 6  # (N, T, 3, H, W)
-    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)
+    k = n + (sixth + 6 * turn)  # (N, T, 3, H, W)
+    k -= 6 * torch.floor(k / 6)  # several times as fast as the remainder
+    return value - chroma * torch.minimum(k, 4 - k).clamp_(0, 1)
 
 
 @attrs.frozen

@@ -84,9 +84,15 @@ def mixed(pictures: Tensor, others: Tensor, share: Tensor) -> Tensor:
 
 
 def in_turns(pictures: Tensor, turns: Tensor, change: Callable[[int, Tensor, Tensor], Tensor]) -> Tensor:
-    """Each item's changes one after the other, every change of all items that have it in this place at once."""
+    """Each item's changes one after the other, every change of all items that have it in this place at once.
+
+    The pictures given are not used any more: their memory may be taken for the result.
+    """
     for place in turns.T:
         for which in place.unique().tolist():
             rows = torch.nonzero(place == which)[:, 0]
-            pictures[rows] = change(which, rows, pictures[rows]).clamp(0, 1)
+            if len(rows) == len(pictures):
+                pictures = change(which, rows, pictures).clamp_(0, 1)
+            else:
+                pictures[rows] = change(which, rows, pictures[rows]).clamp_(0, 1)
     return pictures
