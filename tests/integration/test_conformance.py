@@ -7,5 +7,5 @@ from __future__ import annotations
 
 from lerobot_core.testing.offered import suites
 
-for _name in ("lerobot-core", "lerobot-motors", "lerobot-serve", "dataset info", "train"):
+for _name in ("lerobot-core", "lerobot-motors", "lerobot-serve", "dataset info", "dataset check", "train"):
     globals().update({title: suite for title, suite in suites(_name).items() if "so100" not in title})

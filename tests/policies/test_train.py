@@ -295,6 +295,27 @@ def test_cameras_are_scaled_by_imagenet_and_read_by_workers_alike(fixtures, tmp_
     assert [n["loss"] for n in losses(tmp_path / "a")] == [n["loss"] for n in losses(tmp_path / "b")]
 
 
+def test_changed_pictures_are_the_same_in_workers_and_after_resuming(fixtures, tmp_path):
+    data = ["--dataset.repo_id=fix/video2", f"--dataset.root={fixtures / 'datasets/video2'}"]
+    options = over(*data, "--batch_size=2", "--save_freq=2", "--dataset.image_transforms.enable=true")
+    for name, *more in [("whole", "--steps=3"), ("broken", "--steps=2", "--num_workers=1")]:
+        Trainer(train.load([*options, f"--output_dir={tmp_path / name}", *more]).value).train()
+    resume(tmp_path / "broken", "--steps=3", "--num_workers=1")
+    one, other = (tmp_path / f"{n}/checkpoints/last/pretrained_model/model.safetensors" for n in ("whole", "broken"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_changes_of_pictures_are_options(fixtures, tmp_path):
+    data = ["--dataset.repo_id=fix/video2", f"--dataset.root={fixtures / 'datasets/video2'}"]
+    options = over(*data, f"--output_dir={tmp_path}", "--dataset.image_transforms.enable=true")
+    tfs = "--dataset.image_transforms.tfs={dark: {type: ColorJitter, kwargs: {brightness: [0.1, 0.2]}}}"
+    trainer = Trainer(train.load([*options, tfs, "--dataset.image_transforms.max_num_transforms=1"]).value)
+    assert trainer.dataset.image_transforms.seed == 1234
+    assert trainer.dataset[0]["observation.images.front"].max() <= 0.2 * 255
+    with pytest.raises(ConfigError, match="'ColourJitter', which is not known; did you mean 'ColorJitter'"):
+        Trainer(train.load([*options, tfs.replace("ColorJ", "ColourJ")]).value)
+
+
 def test_a_dataset_without_statistics_is_refused(state_env, fixtures, tmp_path):
     copy = tmp_path / "data"
     shutil.copytree(fixtures / "datasets/state_env", copy)

@@ -11,6 +11,7 @@ _PUBLIC = {
     "LeRobotDataset": "lerobot_datasets.dataset",
     "LeRobotDatasetMetadata": "lerobot_datasets.meta",
     "EpisodeAwareSampler": "lerobot_datasets.sampler",
+    "ImageTransforms": "lerobot_datasets.transforms",
 }
 
 __all__ = [*_PUBLIC]

@@ -23,9 +23,17 @@ class LeRobotReader(Reader):
         self._config = config
 
     def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
-        """The same episodes as a `LeRobotDataset`."""
-        from lerobot_datasets.dataset import LeRobotDataset
+        """The same episodes as a `LeRobotDataset`; `transforms` are `ImageTransforms`, their arguments, or any callable.
 
+        Raises:
+            ConfigError: arguments that ImageTransforms does not take.
+            DataError: a video is missing.
+        """
+        from lerobot_datasets.dataset import LeRobotDataset
+        from lerobot_datasets.transforms import ImageTransforms
+
+        if isinstance(transforms, Mapping):
+            transforms = ImageTransforms(**transforms)
         self.require_videos()
         return LeRobotDataset(
             self._config.repo_id,

@@ -19,6 +19,7 @@ from lerobot_datasets import card, columns, hub, publish, windows
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
+from lerobot_datasets.transforms import ImageTransforms
 from lerobot_datasets.v3.layout import Place, local_root
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Frames, Reader, pictures
@@ -38,7 +39,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         repo_id: name of the dataset.
         root: its folder; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
         episodes: which episodes; all when not given.
-        image_transforms: applied to the pictures of each camera of an item, except for depth.
+        image_transforms: applied to the pictures of each camera of an item, depth excepted; `ImageTransforms` to a batch.
         delta_timestamps: key → offsets of the window [s], multiples of 1 / fps.
         tolerance_s: how far an offset may be from a multiple, and a video's frame from its time [s].
         revision: version tag, branch or commit on the Hub.
@@ -147,7 +148,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
             batch[f"{key}_is_pad"] = torch.from_numpy(pad)
         batch["task"] = [self._reader.tasks[i] for i in frames.columns["task_index"][rows]]
         for key in self.meta.camera_keys:
-            batch[key] = self._finished(key, batch[key])
+            batch[key] = self._finished(key, batch[key], rows)
         return Items(batch, len(rows))
 
     def _pictures(self, frames: Frames, key: str, rows: np.ndarray) -> torch.Tensor:
@@ -179,7 +180,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
             return _channels_first(pictures(found.reshape(-1), feature, self._depth_output_unit), rows)
         return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
 
-    def _finished(self, key: str, batch: torch.Tensor) -> Any:
+    def _finished(self, key: str, batch: torch.Tensor, rows: np.ndarray) -> Any:
         feature = self._reader.features[key]
         if not feature.is_depth and (feature.dtype == "image" or not self.return_uint8):
             batch = batch.to(torch.float32) / 255
@@ -187,6 +188,8 @@ class LeRobotDataset(torch.utils.data.Dataset):
             batch = batch[:, 0]  # (B, C, H, W)
         if self.image_transforms is None or feature.is_depth:
             return batch
+        if isinstance(self.image_transforms, ImageTransforms):
+            return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
         return torch.stack([self.image_transforms(item) for item in batch])
 
     def sampler(
@@ -197,18 +200,20 @@ class LeRobotDataset(torch.utils.data.Dataset):
         drop_last: int = 0,
         rank: int = 0,
         world: int = 1,
+        order: str = "permutation",
     ) -> EpisodeAwareSampler:
         """Order of this dataset's rows; see `EpisodeAwareSampler`."""
         ends = np.cumsum(self.episodes["length"])
         return EpisodeAwareSampler(
-            (ends - self.episodes["length"]).tolist(),
-            ends.tolist(),
+            ends - self.episodes["length"],
+            ends,
             drop_n_first_frames=drop_first,
             drop_n_last_frames=drop_last,
             shuffle=shuffle,
             seed=seed,
             rank=rank,
             world=world,
+            order=order,
         )
 
     @staticmethod

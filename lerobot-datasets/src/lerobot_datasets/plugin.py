@@ -11,6 +11,7 @@ _SUITES = "lerobot_datasets.conformance"
 #: name, module and function under `commands`, and help line of each `lr dataset …`
 _COMMANDS = (
     ("info", "info:info", "Show what a dataset holds"),
+    ("check", "check:check", "Find what is wrong with a dataset"),
     ("repair", "repair:repair", "Finish what a killed recording left, and offer its unfinished episode back"),
     ("delete", "edit:delete", "Write a dataset without some of its episodes"),
     ("split", "edit:split", "Write parts of a dataset as datasets of their own"),

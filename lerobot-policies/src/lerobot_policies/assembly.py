@@ -83,8 +83,8 @@ def torch_arguments(
     }
     windows = {key: wanted.get(config.rename_map.get(key, key)) for key in reader.features}
     deltas = {key: [i / reader.fps for i in frames] for key, frames in windows.items() if frames is not None}
-    transforms = config.dataset.image_transforms
-    return deltas, to_data(transforms) if transforms.enable else None
+    transforms = to_data(config.dataset.image_transforms)
+    return deltas, transforms | {"seed": config.seed} if transforms.pop("enable") else None
 
 
 def worker_count(config: TrainConfig, policy: PolicyConfig) -> int:

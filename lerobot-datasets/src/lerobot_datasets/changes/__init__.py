@@ -1,0 +1,1 @@
+"""Kinds of random changes of pictures; each module imports torch."""
