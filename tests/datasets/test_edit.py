@@ -292,7 +292,7 @@ def test_programs(bases: Path, start: str, program: list[Step]) -> None:
 
 
 @pytest.mark.nightly
-@settings(max_examples=1500)
-@given(start=st.sampled_from("abc"), program=st.lists(step(), min_size=2, max_size=8))
+@settings(max_examples=1000)
+@given(start=st.sampled_from("abc"), program=st.lists(step(), min_size=2, max_size=6))
 def test_longer_programs(bases: Path, start: str, program: list[Step]) -> None:
     run(bases, start, program)

@@ -244,6 +244,23 @@ def test_an_interruption_leaves_nothing_half_made(root: Path, tmp_path: Path, in
     assert contents(root) == before
 
 
+def test_a_failure_between_the_two_renames_puts_the_old_one_back(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = contents(root), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if target == root and not self.name.endswith(".old"):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(KeyboardInterrupt):
+        execute(plans.delete(source(root), [1]), root, in_place=True)
+    assert contents(root) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
 def test_images_in_tables(tmp_path: Path) -> None:
     writer = recordings.backend(tmp_path / "set").create(recordings.features("image"), 10, robot_type="arm")
     recordings.record(writer, [3, 6])

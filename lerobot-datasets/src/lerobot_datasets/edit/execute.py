@@ -42,6 +42,7 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
     Raises:
         DataError: the folder is taken, or a source is incomplete. Nothing is left behind.
     """
+    target = target.absolute()  # a name to write beside, also for "."
     require_free(plan, target, in_place=in_place)
     sources = [_Origin(Reader(source.root)) for source in plan.sources]
     tasks, rows = _tasks(plan, sources)
@@ -99,14 +100,13 @@ def _flush(folder: Path) -> None:
 def _publish(draft: Path, target: Path) -> None:
     """Move the new dataset into place; what was there before goes when it is."""
     old = draft.with_name(f"{draft.name}.old")
-    if target.exists():
-        target.rename(old)
     try:
+        if target.exists():
+            target.rename(old)
         draft.rename(target)
-    except OSError:
-        if old.exists():
+    finally:
+        if old.exists() and not target.exists():  # it failed, or was interrupted, in between
             old.rename(target)
-        raise
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -123,7 +123,7 @@ def scan(path: Path) -> Packets:
         raise DataError(f"'{path}' not found", path=path, hint=RESTORE)
     try:
         with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+            stream: Any = container.streams.video[0]
             found = [(p.pts, p.is_keyframe, p.size) for p in container.demux(stream) if p.dts is not None]
             context = stream.codec_context
             kind = (context.codec.canonical_name, context.width, context.height, context.pix_fmt, context.extradata)
@@ -225,10 +225,11 @@ class Videos:
         Decoding times always grow: those of reordered frames may fall before the end of the clip in front.
         """
         with av.open(str(path)) as container:
-            source = container.streams.video[0]
+            source: Any = container.streams.video[0]
             shift = round(Fraction(self._frames, fps) / source.time_base) - first
             container.seek(first, stream=source, backward=True)
             packets = (packet for packet in container.demux(source) if packet.dts is not None)
+            packet: Any
             for packet in islice(dropwhile(lambda packet: packet.pts != first, packets), count):
                 dts = packet.dts + shift
                 self._last = dts if self._last is None else max(dts, self._last + 1)
