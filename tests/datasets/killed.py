@@ -35,7 +35,7 @@ def frame(serial: int, i: int) -> dict[str, Any]:
 def record(root: Path, log: Path, seed: int) -> None:
     """Record, and take back every third attempt, until killed."""
     words = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    resume = (root / "meta/info.json").exists() or (root / ".recording/commit.json").exists()
+    resume = (root / "meta/info.json").exists()
     writer = recordings.backend(root).create(recordings.features(), FPS, robot_type="arm", resume=resume)
     os.write(words, f"begun {writer.num_episodes}\n".encode())
     for serial in itertools.count(1000 * seed):

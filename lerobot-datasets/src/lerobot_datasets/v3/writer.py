@@ -89,6 +89,7 @@ class Writer:
             video_files_size_in_mb=video_files_size_in_mb,
         )
         root.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(root / STAGING, ignore_errors=True)  # of a recording killed before there was a dataset
         commit = Commit(root)
         commit.write_text(layout.INFO, metadata.info_text(info))
         commit.publish()
@@ -103,7 +104,6 @@ class Writer:
         """
         encoder = encoder or EncoderConfig()
         encode.encoder_name(encoder.vcodec)
-        journal.finish(root)
         metadata.read_info(root)
         return cls(root, encoder)
 
