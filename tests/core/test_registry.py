@@ -69,5 +69,6 @@ def test_every_role_has_a_hook() -> None:
         for value in vars(roles).values()
         if getattr(value, "_is_protocol", False) and value.__module__ == roles.__name__
     }
-    helpers = {roles.Source, roles.Sink, roles.DatasetWriter, roles.DatasetReader, roles.Calibrated}
+    writers = {roles.DatasetWriter, roles.UndoingWriter}
+    helpers = {roles.Source, roles.Sink, roles.DatasetReader, roles.Calibrated} | writers
     assert named - helpers == set(ROLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import threading
@@ -161,14 +162,21 @@ def test_dropped_pictures_are_counted_by_the_writer(tmp_path: Path) -> None:
     assert len(list(Reader(tmp_path / "set").frames(0, recordings.CAMERA))) == 60
 
 
-def test_a_failing_encoder_is_heard_of() -> None:
+@pytest.mark.parametrize(
+    ("failure", "heard", "says"),
+    [
+        (RuntimeError("no such profile"), DataError, "encode test failed: no such profile"),
+        (OSError(errno.ENOSPC, "No space left on device"), OSError, "No space left"),
+    ],
+)
+def test_a_failing_encoder_is_heard_of(failure: Exception, heard: type[Exception], says: str) -> None:
     def refuse() -> SlowFile:
-        raise OSError("disk full")
+        raise failure
 
     stream = PictureStream(refuse, EncoderConfig(queue_size=1, when_full="wait"), "test")
     stream._thread.join()
-    with pytest.raises(DataError, match="encode test failed: disk full"):
+    with pytest.raises(heard, match=says):
         stream.add(0, recordings.picture(0))
-    with pytest.raises(DataError, match="encode test failed: disk full"):
+    with pytest.raises(heard, match=says):
         stream.finish(1)
     stream.cancel()

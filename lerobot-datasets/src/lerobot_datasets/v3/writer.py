@@ -70,7 +70,8 @@ class Writer:
             DataError: the folder is not empty, or fps is not above 0.
             FeatureError: a feature cannot be stored.
         """
-        if root.exists() and any(path.name != STAGING.name for path in root.iterdir()):
+        files = (path.relative_to(root) for path in root.rglob("*") if not path.is_dir())
+        if any(path.parts[0] != STAGING.name for path in files):  # folders alone are of a recording killed at once
             raise DataError(
                 f"folder '{root}' is not empty",
                 path=root,
