@@ -47,8 +47,8 @@ def test_running(recorded: dict[str, np.ndarray]) -> None:
 
 def test_pictures(recorded: dict[str, np.ndarray]) -> None:
     pictures = recorded["gfs/img/in"].transpose(0, 2, 3, 1)  # (N, H, W, C)
-    counts = np.sum([stats.level_counts(picture) for picture in pictures], axis=0)
-    for name, value in stats.picture_stats(counts, len(pictures)).items():
+    counts = [stats.level_counts(picture) for picture in pictures]
+    for name, value in stats.picture_stats(counts).items():
         want = recorded[f"gfs/img/axis023_keep1/{name}"].reshape(value.shape)
         np.testing.assert_allclose(value * (1 if name == "count" else 255), want, rtol=ROUGH, err_msg=name)
 
@@ -57,8 +57,7 @@ def test_pictures(recorded: dict[str, np.ndarray]) -> None:
 def test_pictures_of_an_episode(fixtures: Path, recorded: dict[str, np.ndarray], size: str) -> None:
     paths = sorted((fixtures / "misc" / f"png_{size}").glob("*.png"))
     pictures = [png.decode(path.read_bytes()) for path in paths]
-    chosen = [stats.level_counts(pictures[i]) for i in stats.sample_indices(len(pictures))]
-    found = stats.picture_stats(np.sum(chosen, axis=0), len(chosen))
+    found = stats.picture_stats(stats.sampled_levels(pictures, len(pictures)))
     for name, value in found.items():
         want = recorded[f"episode_stats/{size}/observation.images.c/{name}"]
         np.testing.assert_allclose(value, want, rtol=ROUGH, atol=1e-9, err_msg=name)

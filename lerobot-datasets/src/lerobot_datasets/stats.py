@@ -6,7 +6,7 @@ in the data's dtype (integers in float64), so that results compare bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -118,8 +118,15 @@ def level_counts(picture: np.ndarray) -> np.ndarray:
     return np.bincount(flat.reshape(-1), minlength=256 * channels).reshape(channels, 256).astype(np.uint32)
 
 
-def picture_stats(counts: np.ndarray, frames: int) -> dict[str, np.ndarray]:
-    """Statistics (C, 1, 1) in [0, 1] of level counts (C, 256) summed over `frames` pictures; `count` is `frames`."""
+def sampled_levels(pictures: Iterable[np.ndarray], length: int) -> list[np.ndarray]:
+    """Level counts of those of an episode's `length` pictures that are looked at."""
+    wanted = set(sample_indices(length).tolist())
+    return [level_counts(picture) for i, picture in enumerate(pictures) if i in wanted]
+
+
+def picture_stats(counted: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Statistics (C, 1, 1) in [0, 1] of pictures, given as level counts (C, 256); `count` is how many they are."""
+    counts, frames = np.sum(counted, axis=0, dtype=np.int64), len(counted)
     levels = np.arange(256, dtype=np.float32)
     columns = [_levels_stats(levels, row.astype(np.float64)) for row in counts]
     out = {name: np.array([c[name] for c in columns]).reshape(-1, 1, 1) / 255 for name in NAMES if name != "count"}

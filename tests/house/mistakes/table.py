@@ -168,6 +168,7 @@ DATASETS = [
     Mistake("episode out of range", f"{REPLAY} --dataset.episode=99", "episode", "99", "0 to 3|4 episodes", (s.demos,)),
     Mistake("episodes out of range", f"{TRAIN} --dataset.episodes=[0,99]", "episodes", "99", "0 to 3|4 episodes", (s.demos,)),
     Mistake("dataset that exists already", f"{RECORD}", "'set'", "exists|not empty", "--resume|another", (s.copied("datasets/state_env", "set"),)),
+    Mistake("file where the dataset is to be", f"{RECORD}", "'set'", "is a file", "another", (s.text("set"),)),
     Mistake("folder that may not be written", RECORD.replace("root=set", "root=locked/set"), "locked", "permission|written", "another|root|permission", (s.empty("locked"), s.mode("locked", 0o555))),
     Mistake("go on recording nothing", f"{RECORD} --resume", "'set'", "no dataset|does not exist|nothing", "without --resume|--resume"),
     Mistake("go on recording another robot's dataset", f"{RECORD} --resume", "observation.environment_state|features", "differ|missing|not|unlike|other", "same|another|root|repo_id", (s.copied("datasets/state_env", "set"),)),

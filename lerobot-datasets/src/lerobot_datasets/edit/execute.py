@@ -390,5 +390,4 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, feature: Feature, path: Path
 def _cell_stats(cells: pa.ChunkedArray) -> dict[str, np.ndarray]:
     """Statistics of PNG cells."""
     wanted = stats.sample_indices(len(cells)).tolist()
-    counts = [stats.level_counts(png.decode(cells[i].as_py()["bytes"])) for i in wanted]
-    return stats.picture_stats(np.sum(counts, axis=0, dtype=np.int64), len(counts))
+    return stats.picture_stats([stats.level_counts(png.decode(cells[i].as_py()["bytes"])) for i in wanted])

@@ -275,6 +275,4 @@ def encoder_of(key: str, feature: Feature) -> EncoderConfig:
 
 def picture_stats(clip: Clip) -> dict[str, np.ndarray]:
     """Statistics of a clip's frames, as recording makes them."""
-    wanted = set(stats.sample_indices(clip.length).tolist())
-    counts = [stats.level_counts(picture) for i, picture in enumerate(clip.pictures()) if i in wanted]
-    return stats.picture_stats(np.sum(counts, axis=0, dtype=np.int64), len(counts))
+    return stats.picture_stats(stats.sampled_levels(clip.pictures(), clip.length))

@@ -148,6 +148,4 @@ def _value(feature: Feature, data: bytes) -> Any:
 
 
 def _recorded(pictures: Iterable[np.ndarray], length: int, cells: list[dict[str, object]]) -> Recorded:
-    sample = set(stats.sample_indices(length).tolist())
-    levels = [stats.level_counts(picture) for i, picture in enumerate(pictures) if i in sample]
-    return Recorded.of(levels, 0, cells)
+    return Recorded.of(stats.sampled_levels(pictures, length), 0, cells)

@@ -67,9 +67,11 @@ class Writer:
         """A new dataset.
 
         Raises:
-            DataError: the folder is not empty, or fps is not above 0.
+            DataError: it is a file, or a folder that is not empty; or fps is not above 0.
             FeatureError: a feature cannot be stored.
         """
+        if root.is_file():
+            raise DataError(f"'{root}' is a file, not a folder", path=root, hint="choose another root")
         files = (path.relative_to(root) for path in root.rglob("*") if not path.is_dir())
         if any(path.parts[0] != STAGING.name for path in files):  # folders alone are of a recording killed at once
             raise DataError(

@@ -79,8 +79,7 @@ class Recorded:
     @classmethod
     def of(cls, levels: Sequence[np.ndarray], dropped: int, cells: list[dict[str, object]]) -> Recorded:
         """With the statistics of sampled pictures, given as counts of their levels."""
-        total = np.sum(levels, axis=0, dtype=np.int64)
-        return cls(stats=stats.picture_stats(total, len(levels)), dropped=dropped, cells=cells)
+        return cls(stats=stats.picture_stats(levels), dropped=dropped, cells=cells)
 
 
 class PictureStream:
