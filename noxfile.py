@@ -106,6 +106,20 @@ def benchmarks(session: nox.Session) -> None:
         session.run("python", f"tests/benchmarks/{script}.py")
 
 
+@nox.session(python="3.12")
+def lerobot(session: nox.Session) -> None:
+    """An environment with the published lerobot package, for `against`."""
+    session.install("lerobot[dataset]==0.6.1")  # with its own torch, not ours
+
+
+@nox.session(requires=["lerobot"])
+def against(session: nox.Session) -> None:
+    """Reading, streaming and recording against the published lerobot package and against decoding alone: a table and JSON."""
+    install(session, *ALL)
+    theirs = Path(session.virtualenv.location).parent / "lerobot" / "bin" / "python"
+    session.run("python", "tests/benchmarks/against/run.py", "--lerobot", str(theirs), *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """The site in outputs/site; a warning, a dead link or a dead anchor is an error."""
