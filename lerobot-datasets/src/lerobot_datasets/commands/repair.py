@@ -61,7 +61,7 @@ def commit(folder: Path, found: list[Left]) -> None:
         for left in progress.track(found, description="committing"):
             info = metadata.read_info(folder)
             if left.length:
-                episode, encoder = running.restore(left, info.features)
+                episode, encoder = running.restore(left, info)
                 number = Committed(folder, info, encoder).add(episode)
                 progress.console.print(f"committed as episode {number}")
             shutil.rmtree(left.folder)
