@@ -39,16 +39,16 @@ def check(key: str, feature: Feature) -> None:
     _value_type(key, feature)
 
 
-def _language_type(key: str) -> pa.DataType:
-    """Of a list of entries; only those that stay have a time."""
-    kinds = dict.fromkeys(_LANGUAGE, pa.string()) | {"timestamp": pa.float32(), "tool_calls": pa.list_(pa.json_())}
+def _language_type(key: str, call: pa.DataType) -> pa.DataType:
+    """Of a list of entries, whose tool calls are of type `call`; only those that stay have a time."""
+    kinds = dict.fromkeys(_LANGUAGE, pa.string()) | {"timestamp": pa.float32(), "tool_calls": pa.list_(call)}
     keys = [name for name in _LANGUAGE if name != "timestamp" or key != "language_events"]
     return pa.list_(pa.struct([(name, kinds[name]) for name in keys]))
 
 
 def _value_type(key: str, feature: Feature) -> pa.DataType:
     if feature.dtype == "language":
-        return _language_type(key)
+        return _language_type(key, pa.json_())
     if feature.dtype == "string":
         return pa.string()
     try:
@@ -83,7 +83,10 @@ def _description(key: str, feature: Feature) -> dict[str, Any]:
     if feature.dtype == "language":
         value = {"dtype": "string", "_type": "Value"}
         kinds: dict[str, Any] = dict.fromkeys(_LANGUAGE, value)
-        kinds |= {"timestamp": {"dtype": "float32", "_type": "Value"}, "tool_calls": {"feature": {"_type": "Json"}, "_type": "List"}}
+        kinds |= {
+            "timestamp": {"dtype": "float32", "_type": "Value"},
+            "tool_calls": {"feature": {"_type": "Json"}, "_type": "List"},
+        }
         names = [name for name in _LANGUAGE if name != "timestamp" or key != "language_events"]
         return {"feature": {name: kinds[name] for name in names}, "_type": "List"}
     value = {"dtype": feature.dtype, "_type": "Value"}
@@ -116,7 +119,8 @@ def to_arrow(values: Sequence[Any] | np.ndarray, key: str, feature: Feature) -> 
     if feature.dtype in ("string", "image"):
         return pa.array(values, type=kind)
     if feature.dtype == "language":
-        return pa.array([[_stored(entry) for entry in cell] for cell in values], type=kind)
+        texts = [[_stored(entry) for entry in cell] for cell in values]
+        return pa.array(texts, type=_language_type(key, pa.string())).cast(kind)
     array = np.ascontiguousarray(values, dtype=feature.dtype).reshape(len(values), *feature.shape)
     out = pa.array(array.reshape(-1))
     if feature.shape == (1,):

@@ -17,7 +17,7 @@ import attrs
 import numpy as np
 
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
-from lerobot_datasets import records, stats
+from lerobot_datasets import records
 from lerobot_datasets.config import DEPTH, EncoderConfig
 from lerobot_datasets.v3.committed import Episode
 from lerobot_datasets.v3.journal import LEFT, ROWS
@@ -49,7 +49,9 @@ def camera(key: str, info: Info, encoder: EncoderConfig) -> Camera:
         dtype=feature.dtype,
         shape=(height, width, 1 if is_depth else 3),
         fps=info.fps,
-        encoder=attrs.evolve(DEPTH, queue_size=encoder.queue_size, when_full=encoder.when_full) if is_depth else encoder,
+        encoder=attrs.evolve(DEPTH, queue_size=encoder.queue_size, when_full=encoder.when_full)
+        if is_depth
+        else encoder,
         depth=depth.quantiser(key, feature) if is_depth else None,
     )
 

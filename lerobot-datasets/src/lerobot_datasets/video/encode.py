@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -206,22 +206,36 @@ def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int |
 
 
 def mend(path: Path) -> None:
-    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less."""
-    end = at = 0
+    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less. One with an index stays."""
     with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        while at + 8 <= size:
-            file.seek(at)
-            length, kind = _BOX.unpack(file.read(8))
-            at += max(length, 8)
-            if kind == b"mdat" and at <= size:
-                end = at
+        end, indexed, hidden = _whole(file)
+        if hidden is not None and not indexed:  # killed while it was closed: the fragments show again
+            file.seek(hidden)
+            file.write(_BOX.pack(16, b"free") + bytes(8))
+            end, _, _ = _whole(file)
         file.truncate(end)
+
+
+def _whole(file: BinaryIO) -> tuple[int, bool, int | None]:
+    """Where the last whole part of an mp4 ends, whether it has its index, and where fragments are hidden from readers."""
+    end, at, indexed, hidden, size = 0, 0, False, None, file.seek(0, os.SEEK_END)
+    while at + 16 <= size:
+        file.seek(at)
+        length, kind, longer = struct.unpack(">I4sQ", file.read(16))
+        if length == 1:
+            hidden, length = at, longer
+        elif (length, kind) == (8, b"free"):  # and the frames follow
+            hidden = at
+        at += max(length, 8)
+        if at <= size and (kind == b"mdat" or (kind == b"moov" and not indexed)):
+            indexed |= kind == b"moov"
+            end = at
+    return end, indexed, hidden
 
 
 def cuts(path: Path, fps: int) -> set[int]:
     """After how many frames a mended video can be cut: no frame before refers to one behind, and none is missing."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists() or not path.stat().st_size:  # mended: there is no whole frame
         return {0}
     with av.open(str(path)) as container:
         source = container.streams.video[0]

@@ -145,9 +145,7 @@ class PictureStream:
             kind = "png" if self.camera.depth is None else "tiff"
             out = cells(self.camera.file(self._folder), kind, self._length)
         stats = {name: np.array(value) for name, value in found["stats"].items()}
-        return Recorded(
-            stats=stats, dropped=self.dropped, cells=out, delay=found["delay"], seconds=found["seconds"]
-        )
+        return Recorded(stats=stats, dropped=self.dropped, cells=out, delay=found["delay"], seconds=found["seconds"])
 
     def cancel(self) -> None:
         """Forget the running episode."""
@@ -188,9 +186,7 @@ class PictureStream:
         if self._heard is not None and "error" in self._heard:
             if self._heard["errno"] is not None:
                 raise OSError(self._heard["errno"], self._heard["error"])
-            raise DataError(
-                f"encode {self.camera.name} failed: {self._heard['error']}", hint="choose another vcodec"
-            )
+            raise DataError(f"encode {self.camera.name} failed: {self._heard['error']}", hint="choose another vcodec")
 
     def _lost(self, what: str) -> DataError:
         return DataError(
