@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lerobot_datasets.video import decode
+from lerobot_datasets.video import decode, stream
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,3 +21,15 @@ def decoder(request: pytest.FixtureRequest) -> str:
         if request.param == "torchcodec" and isinstance(problem := decode._torchcodec(), str):
             pytest.skip(f"torchcodec does not load: {problem}")
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def encoders(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoders run on threads, which start sooner, but where a test asks for `processes`. Both do the same work."""
+    if "processes" not in request.fixturenames:
+        monkeypatch.setattr(stream, "PROCESSES", False)
+
+
+@pytest.fixture
+def processes() -> None:
+    """Encoders run in processes of their own."""

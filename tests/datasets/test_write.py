@@ -258,7 +258,6 @@ def test_resuming_with_something_else(root: Path) -> None:
         ({"a": Feature(dtype="float31", shape=(1,))}, FeatureError, "float31"),
         ({"a": Feature(dtype="float32", shape=(1,) * 6)}, FeatureError, "one to 5 axes"),
         ({"index": Feature(dtype="int64", shape=(1,))}, DataError, "added by the dataset"),
-        ({"d": Feature(dtype="video", shape=(4, 4, 1), info={"is_depth_map": True})}, DataError, "depth"),
     ],
 )
 def test_features_that_cannot_be_stored(root: Path, features: Any, error: type[Exception], text: str) -> None:

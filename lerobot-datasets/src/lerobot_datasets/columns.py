@@ -39,7 +39,16 @@ def check(key: str, feature: Feature) -> None:
     _value_type(key, feature)
 
 
+def _language_type(key: str, call: pa.DataType) -> pa.DataType:
+    """Of a list of entries, whose tool calls are of type `call`; only those that stay have a time."""
+    kinds = dict.fromkeys(_LANGUAGE, pa.string()) | {"timestamp": pa.float32(), "tool_calls": pa.list_(call)}
+    keys = [name for name in _LANGUAGE if name != "timestamp" or key != "language_events"]
+    return pa.list_(pa.struct([(name, kinds[name]) for name in keys]))
+
+
 def _value_type(key: str, feature: Feature) -> pa.DataType:
+    if feature.dtype == "language":
+        return _language_type(key, pa.json_())
     if feature.dtype == "string":
         return pa.string()
     try:
@@ -69,8 +78,17 @@ def _field(key: str, feature: Feature) -> pa.Field:
     return pa.field(key, value, metadata=metadata)
 
 
-def _description(feature: Feature) -> dict[str, Any]:
+def _description(key: str, feature: Feature) -> dict[str, Any]:
     """How the `datasets` library names the type of a column."""
+    if feature.dtype == "language":
+        value = {"dtype": "string", "_type": "Value"}
+        kinds: dict[str, Any] = dict.fromkeys(_LANGUAGE, value)
+        kinds |= {
+            "timestamp": {"dtype": "float32", "_type": "Value"},
+            "tool_calls": {"feature": {"_type": "Json"}, "_type": "List"},
+        }
+        names = [name for name in _LANGUAGE if name != "timestamp" or key != "language_events"]
+        return {"feature": {name: kinds[name] for name in names}, "_type": "List"}
     value = {"dtype": feature.dtype, "_type": "Value"}
     if feature.dtype == "image":
         return {"_type": "Image"}
@@ -89,7 +107,7 @@ def stored(features: Mapping[str, Feature]) -> dict[str, Feature]:
 def schema(features: Mapping[str, Feature]) -> pa.Schema:
     """Schema of a frame table, with the description the `datasets` library reads."""
     columns = stored(features)
-    described = {"info": {"features": {key: _description(feature) for key, feature in columns.items()}}}
+    described = {"info": {"features": {key: _description(key, feature) for key, feature in columns.items()}}}
     return pa.schema(
         [_field(key, feature) for key, feature in columns.items()], metadata={"huggingface": json.dumps(described)}
     )
@@ -100,6 +118,9 @@ def to_arrow(values: Sequence[Any] | np.ndarray, key: str, feature: Feature) -> 
     kind = _field(key, feature).type
     if feature.dtype in ("string", "image"):
         return pa.array(values, type=kind)
+    if feature.dtype == "language":
+        texts = [[_stored(entry) for entry in cell] for cell in values]
+        return pa.array(texts, type=_language_type(key, pa.string())).cast(kind)
     array = np.ascontiguousarray(values, dtype=feature.dtype).reshape(len(values), *feature.shape)
     out = pa.array(array.reshape(-1))
     if feature.shape == (1,):
@@ -180,6 +201,12 @@ def _utterance(entry: Mapping[str, Any]) -> dict[str, Any]:
     if out["tool_calls"] is not None:
         out["tool_calls"] = [json.loads(call) if isinstance(call, str) else call for call in out["tool_calls"]]
     return out
+
+
+def _stored(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a language column with its tool calls as JSON."""
+    calls = entry["tool_calls"]
+    return {**entry, "tool_calls": None if calls is None else [json.dumps(call) for call in calls]}
 
 
 def _is_text(kind: pa.DataType) -> bool:

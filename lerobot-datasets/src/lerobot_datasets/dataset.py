@@ -252,7 +252,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
             features: what `add_frame` will be given; default columns are added.
             root: folder to make; the one of `repo_id` under $HF_LEROBOT_HOME when not given.
             robot_type: name of the robot.
-            use_videos: encode pictures as videos; otherwise they are stored in the tables as PNG.
+            use_videos: encode pictures as videos; otherwise they are stored in the tables as PNG, depth as TIFF.
             tolerance_s: as for reading.
             video_backend: decoder for reading.
             vcodec: video encoder.
@@ -329,9 +329,10 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self.writer.discard()
 
     def finalize(self) -> None:
-        """Close the recording; idempotent."""
+        """Close the recording and join its small files; idempotent."""
         if self._writer is not None:
             self._writer.finalize()
+            self._load()
 
     def push_to_hub(
         self,

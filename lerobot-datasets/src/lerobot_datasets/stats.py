@@ -110,12 +110,18 @@ def sample_indices(length: int) -> np.ndarray:
 
 def level_counts(picture: np.ndarray) -> np.ndarray:
     """How often each of the 256 levels occurs per channel (C, 256), of a picture (H, W, C) uint8 thinned when large."""
-    height, width, channels = picture.shape
-    if max(height, width) >= 300:
-        step = int(width / 150) if width > height else int(height / 150)
-        picture = picture[::step, ::step]
+    picture, channels = thinned(picture), picture.shape[2]
     flat = picture.reshape(-1, channels).astype(np.intp) + np.arange(channels) * 256
     return np.bincount(flat.reshape(-1), minlength=256 * channels).reshape(channels, 256).astype(np.uint32)
+
+
+def thinned(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, …), of a large one only every so many rows and columns."""
+    height, width = picture.shape[:2]
+    if max(height, width) < 300:
+        return picture
+    step = int(width / 150) if width > height else int(height / 150)
+    return picture[::step, ::step]
 
 
 def sampled_levels(pictures: Iterable[np.ndarray], length: int) -> list[np.ndarray]:

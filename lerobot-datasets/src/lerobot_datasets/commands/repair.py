@@ -1,4 +1,5 @@
-"""`lr dataset repair`: finishes what a killed recording left, and offers its unfinished episodes back. Knows no torch."""
+"""`lr dataset repair`: finishes what a killed recording left, offers its unfinished episodes back, and joins its small
+files. Knows no torch."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from lerobot_datasets.v3 import journal, metadata, running
+from lerobot_datasets.v3 import compact, journal, metadata, running
 from lerobot_datasets.v3.committed import Committed
 from lerobot_datasets.v3.running import Left
 
@@ -22,7 +23,8 @@ def repair(folder: Path, yes: bool, discard: bool) -> None:
     """Show, and with --yes commit, the episodes that killed recordings left unfinished.
 
     PATH is a dataset's folder. An episode is committed as far as every camera's pictures go; what the encoders had not
-    given out when the recording was killed is lost, and its number of frames is shown.
+    given out when the recording was killed is lost, and its number of frames is shown. The small files that a killed
+    recording did not come to join are joined.
     """
     folder = folder.expanduser()
     metadata.read_info(folder)
@@ -41,6 +43,7 @@ def repair(folder: Path, yes: bool, discard: bool) -> None:
             click.echo(f"{len(found)} thrown away")
         else:
             commit(folder, found)
+        join(folder)
     finally:
         claim.release()
 
@@ -61,7 +64,20 @@ def commit(folder: Path, found: list[Left]) -> None:
         for left in progress.track(found, description="committing"):
             info = metadata.read_info(folder)
             if left.length:
-                episode, encoder = running.restore(left, info.features)
+                episode, encoder = running.restore(left, info)
                 number = Committed(folder, info, encoder).add(episode)
                 progress.console.print(f"committed as episode {number}")
             shutil.rmtree(left.folder)
+
+
+def join(folder: Path) -> None:
+    """Join the small files of the dataset."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("joining files", total=None)
+        fewer = compact.compact(
+            folder,
+            metadata.read_info(folder),
+            lambda done, of: progress.update(task, completed=done, total=max(of, 1)),
+        )
+    if fewer:
+        click.echo(f"{fewer} files joined into others")

@@ -1,14 +1,14 @@
 """The committed episodes of a v3.0 folder: adds one more, takes the last one back. Knows files, no running episode.
 
-What an episode changes is written beside the dataset and takes its place at once (`journal`). Readers of all kinds may
-look between any two renames, also those who go by the tables they find and not by the counts of info.json: videos,
-tasks and the row of the episode come before its frames, and an episode taken back goes in the opposite order.
+An episode is committed as small files of its own, so that it costs the same whatever there is already; `compact` joins
+them later. They are written beside the dataset and take their places at once (`journal`). Readers of all kinds may look
+between any two renames, also those who go by the tables they find and not by the counts of info.json: videos, tasks and
+the row of the episode come before its frames, and an episode taken back goes in the opposite order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
 from lerobot_datasets import columns, stats
-from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.v3 import layout, metadata
+from lerobot_datasets.config import DEPTH, EncoderConfig
+from lerobot_datasets.v3 import layout, metadata, stamps
 from lerobot_datasets.v3.journal import Commit
-from lerobot_datasets.v3.layout import MIB, Place
+from lerobot_datasets.v3.layout import Place
 from lerobot_datasets.v3.metadata import Info
-from lerobot_datasets.video import encode
+from lerobot_datasets.v3.stamps import Stamps
+from lerobot_datasets.video import depth, encode
 from lerobot_datasets.video.stream import Recorded
 
 
@@ -36,34 +37,23 @@ class Episode:
     Attributes:
         rows: feature → values, one per frame; no pictures, no default columns.
         tasks: text of each frame.
-        pictures: camera → what was recorded of it.
-        videos: camera → mp4 of the episode alone.
+        pictures: waits for the cameras and gives what was recorded of each; asked when all else is done.
+        videos: camera → mp4 of the episode alone, on the disk; looked at after `pictures`.
+        units: depth camera → unit of its pictures.
+        stamps: when its values were measured, frame by frame; None when nobody said.
         source: a file of the dataset's folder that is removed with the commit.
     """
 
     rows: Mapping[str, list[Any]]
     tasks: list[str]
-    pictures: Mapping[str, Recorded]
+    pictures: Callable[[], Mapping[str, Recorded]]
     videos: Mapping[str, Path]
+    units: Mapping[str, depth.Unit] = attrs.field(factory=dict)
+    stamps: list[Stamps] | None = None
     source: Path | None = None
 
     def __len__(self) -> int:
         return len(self.tasks)
-
-
-@attrs.frozen
-class _Open:
-    """A file that takes more episodes.
-
-    Attributes:
-        place: which one.
-        frames: frames in it.
-        end: where its last episode ends [s]; videos only.
-    """
-
-    place: Place
-    frames: int = 0
-    end: float = 0.0
 
 
 @attrs.frozen(kw_only=True)
@@ -74,16 +64,14 @@ class _State:
         info: counts and features.
         tasks: text → number.
         stats: of all episodes; None before the first.
-        files: data (`""`) or camera → its file that takes more.
-        rows: table of the episodes added since the dataset was opened.
-        dropped: camera → pictures dropped by a full queue in these episodes.
+        places: data (`""`), `episodes` or camera → its next file.
+        dropped: camera → pictures dropped by a full queue, in the episodes added since the dataset was opened.
     """
 
     info: Info
     tasks: Mapping[str, int]
     stats: stats.Stats | None
-    files: Mapping[str, _Open]
-    rows: pa.Table | None
+    places: Mapping[str, Place]
     dropped: Mapping[str, int]
 
 
@@ -107,8 +95,8 @@ class Committed:
             )
         tasks = {task: i for i, task in enumerate(metadata.read_tasks(root, info))}
         dropped = dict.fromkeys(info.camera_keys, 0)
-        self._state = _State(info=info, tasks=tasks, stats=found, files={}, rows=None, dropped=dropped)
-        self._next = _next_places(root, info)
+        places = _next_places(root, info)
+        self._state = _State(info=info, tasks=tasks, stats=found, places=places, dropped=dropped)
         self._last: tuple[Commit, _State] | None = None
 
     @property
@@ -139,22 +127,30 @@ class Committed:
     def add(self, episode: Episode) -> int:
         """Commit an episode; returns its index."""
         before, number = self._state, self.info.total_episodes
+        places, chunks_size = before.places, self.info.chunks_size
         tasks = dict(before.tasks)
         for task in episode.tasks:
             tasks.setdefault(task, len(tasks))
         values = self._columns(episode, tasks)
         described = self._numbers(episode, values)
+        pictures = episode.pictures()
+        values |= {key: r.cells for key, r in pictures.items() if self.info.features[key].dtype == "image"}
+        described |= {key: recorded.stats for key, recorded in pictures.items()}
+        described = {key: described[key] for key in self.info.features if key in described}
         self._last = None
         commit = Commit(self.root)
-        files = {key: self._append_video(commit, key, episode) for key in self.info.video_keys}
+        for key in self.info.video_keys:
+            commit.link(self.info.video_file(places[key], key), episode.videos[key])
         if len(tasks) > len(before.tasks):
             pq.write_table(metadata.tasks_table(list(tasks)), commit.stage(layout.TASKS))
-        data = self._data_place(len(episode))
-        rows = self._append_row(commit, self._row(files | {"": data}, episode, described))
-        files[""] = self._append_data(commit, data, values)
+        pq.write_table(self._row(episode, described), commit.stage(places["episodes"].path(layout.EPISODES_PATH)))
+        if episode.stamps is not None:
+            found = stamps.table(episode.stamps, number, self.info.camera_keys)
+            pq.write_table(found, commit.stage(places[""].path(layout.STAMPS_PATH)))
+        pq.write_table(self._frames(values), commit.stage(self.info.data_file(places[""])))
         info = attrs.evolve(
             self.info,
-            features=self._described(commit, files),
+            features=self._described(episode),
             total_episodes=number + 1,
             total_frames=self.info.total_frames + len(episode),
             total_tasks=len(tasks),
@@ -166,13 +162,18 @@ class Committed:
         if episode.source is not None:
             commit.remove(episode.source.relative_to(self.root))
         commit.publish()
-        dropped = {key: count + episode.pictures[key].dropped for key, count in before.dropped.items()}
-        self._state = _State(info=info, tasks=tasks, stats=total, files=files, rows=rows, dropped=dropped)
+        self._state = _State(
+            info=info,
+            tasks=tasks,
+            stats=total,
+            places={key: place.next(chunks_size) for key, place in places.items()},
+            dropped={key: count + pictures[key].dropped for key, count in before.dropped.items()},
+        )
         self._last = commit, before
         return number
 
     def _columns(self, episode: Episode, tasks: Mapping[str, int]) -> dict[str, Any]:
-        """Every stored column of the episode, in the order of the features."""
+        """Every stored column of the episode but its pictures."""
         length, info = len(episode), self.info
         frame = np.arange(length, dtype=np.int64)
         defaults = {
@@ -182,107 +183,65 @@ class Committed:
             "index": frame + info.total_frames,
             "task_index": np.array([tasks[task] for task in episode.tasks], dtype=np.int64),
         }
-        cells = {key: r.cells for key, r in episode.pictures.items() if info.features[key].dtype == "image"}
         rows = {
-            key: values if info.features[key].dtype == "string" else np.stack(values)
+            key: values if info.features[key].dtype in columns.OBJECTS else np.stack(values)
             for key, values in episode.rows.items()
         }
-        found = rows | defaults | cells
-        return {key: found[key] for key in columns.stored(info.features)}
+        return rows | defaults
 
     def _numbers(self, episode: Episode, values: Mapping[str, Any]) -> stats.Stats:
-        """The episode's statistics; those of times in double, as the ecosystem's."""
+        """The statistics of the episode's numbers; those of times in double, as the ecosystem's."""
         exact = {**values, "timestamp": np.arange(len(episode)) / self.info.fps}
-        pictures = {key: recorded.stats for key, recorded in episode.pictures.items()}
-        return stats.episode_stats(exact, self.info.features, pictures)
+        return stats.episode_stats(exact, self.info.features, {})
 
-    def _data_place(self, length: int) -> _Open:
-        """The table that takes an episode of this length, with as many frames as it has now."""
-        current = self._state.files.get("")
-        if current is not None:
-            size = (self.root / self.info.data_file(current.place)).stat().st_size / MIB
-            if size + size / current.frames * length < self.info.data_files_size_in_mb:
-                return current
-        return _Open(self._take(""))
-
-    def _append_data(self, commit: Commit, current: _Open, values: Mapping[str, Any]) -> _Open:
+    def _frames(self, values: Mapping[str, Any]) -> pa.Table:
         features = columns.stored(self.info.features)
         arrays = [columns.to_arrow(values[key], key, feature) for key, feature in features.items()]
-        table = pa.Table.from_arrays(arrays, schema=columns.schema(self.info.features))
-        name = self.info.data_file(current.place)
-        _write_groups(commit.stage(name), table, after=self.root / name if current.frames else None)
-        return attrs.evolve(current, frames=current.frames + table.num_rows)
+        return pa.Table.from_arrays(arrays, schema=columns.schema(self.info.features))
 
-    def _append_video(self, commit: Commit, key: str, episode: Episode) -> _Open:
-        clip, length = episode.videos[key], len(episode)
-        current = self._state.files.get(key)
-        if current is not None:
-            name = self.info.video_file(current.place, key)
-            size = ((self.root / name).stat().st_size + clip.stat().st_size) / MIB
-            if size < self.info.video_files_size_in_mb:
-                clips = [(self.root / name, Fraction(0)), (clip, Fraction(current.frames, self.info.fps))]
-                encode.join(clips, commit.stage(name))
-                return _Open(current.place, current.frames + length, current.end + length / self.info.fps)
-        place = self._take(key)
-        encode.join([(clip, Fraction(0))], commit.stage(self.info.video_file(place, key)))
-        return _Open(place, length, length / self.info.fps)
-
-    def _take(self, key: str) -> Place:
-        """The next unused file of the data (`""`) or of a camera."""
-        current = self._state.files.get(key)
-        return current.place.next(self.info.chunks_size) if current else self._next[key]
-
-    def _append_row(self, commit: Commit, row: dict[str, Any]) -> pa.Table:
-        place = self._next["episodes"]
-        row |= {"meta/episodes/chunk_index": place.chunk, "meta/episodes/file_index": place.file}
-        table = pa.Table.from_pydict({key: [value] for key, value in row.items()})
-        if self._state.rows is not None:
-            table = pa.concat_tables([self._state.rows, table.cast(self._state.rows.schema)])
-        pq.write_table(table, commit.stage(place.path(layout.EPISODES_PATH)))
-        return table
-
-    def _row(self, files: Mapping[str, _Open], episode: Episode, described: stats.Stats) -> dict[str, Any]:
-        start = self.info.total_frames
+    def _row(self, episode: Episode, described: stats.Stats) -> pa.Table:
+        start, places = self.info.total_frames, self._state.places
         row: dict[str, Any] = {
             "episode_index": self.info.total_episodes,
             "tasks": list(dict.fromkeys(episode.tasks)),
             "length": len(episode),
-            "data/chunk_index": files[""].place.chunk,
-            "data/file_index": files[""].place.file,
+            "data/chunk_index": places[""].chunk,
+            "data/file_index": places[""].file,
             "dataset_from_index": start,
             "dataset_to_index": start + len(episode),
         }
         for key in self.info.video_keys:
-            place, before = files[key].place, self._state.files.get(key)
             row |= {
-                f"videos/{key}/chunk_index": place.chunk,
-                f"videos/{key}/file_index": place.file,
-                f"videos/{key}/from_timestamp": before.end if before and before.place == place else 0.0,
-                f"videos/{key}/to_timestamp": files[key].end,
+                f"videos/{key}/chunk_index": places[key].chunk,
+                f"videos/{key}/file_index": places[key].file,
+                f"videos/{key}/from_timestamp": 0.0,
+                f"videos/{key}/to_timestamp": len(episode) / self.info.fps,
             }
         for key, values in described.items():
             row |= {f"stats/{key}/{name}": values[name].tolist() for name in stats.NAMES}
-        return row
+        row |= {
+            "meta/episodes/chunk_index": places["episodes"].chunk,
+            "meta/episodes/file_index": places["episodes"].file,
+        }
+        return pa.Table.from_pydict({key: [value] for key, value in row.items()})
 
-    def _described(self, commit: Commit, files: Mapping[str, _Open]) -> Mapping[str, Feature]:
-        """The features; after the first episode those of videos say what their streams are."""
+    def _described(self, episode: Episode) -> Mapping[str, Feature]:
+        """The features; after the first episode those of cameras say how their pictures are stored."""
         if self.info.total_episodes:
             return self.info.features
         out = dict(self.info.features)
-        for key in self.info.video_keys:
-            path = commit.staged(self.info.video_file(files[key].place, key))
-            out[key] = attrs.evolve(out[key], info=encode.describe(path, self._encoder))
+        for key in self.info.camera_keys:
+            feature, info = out[key], dict(out[key].info or {})
+            if feature.is_depth:
+                info = {"is_depth_map": True, "depth_unit": episode.units[key]}
+            if feature.dtype == "video":
+                encoder = DEPTH if feature.is_depth else self._encoder
+                info |= encode.describe(episode.videos[key], encoder) | {"is_depth_map": feature.is_depth}
+            if feature.is_depth and feature.dtype == "video":
+                quantiser = attrs.asdict(depth.quantiser(key, feature))
+                info |= {f"video.{name}": value for name, value in quantiser.items()}
+            out[key] = attrs.evolve(feature, info=info or None)
         return out
-
-
-def _write_groups(target: Path, table: pa.Table, after: Path | None = None) -> None:
-    """Write a table as one row group, after those of an existing file."""
-    with pq.ParquetWriter(target, table.schema) as out:
-        if after is not None:
-            source = pq.ParquetFile(after)
-            for group in range(source.num_row_groups):
-                out.write_table(source.read_row_group(group).cast(table.schema))
-        out.write_table(table)
 
 
 def _next_places(root: Path, info: Info) -> dict[str, Place]:

@@ -10,24 +10,20 @@ import numpy as np
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
 from lerobot_datasets import columns
-from lerobot_datasets.v3 import metadata
+from lerobot_datasets.v3 import language, metadata
 
 
 def complete(features: Mapping[str, Feature]) -> dict[str, Feature]:
     """The features with the default columns behind them.
 
     Raises:
-        DataError: a default column is named, or a depth camera.
+        DataError: a default column is named.
         FeatureError: a feature cannot be stored.
     """
     for key, feature in features.items():
         columns.check(key, feature)
         if key in DEFAULT_COLUMNS:
             raise DataError(f"feature '{key}' is added by the dataset itself", hint="leave it out")
-        if feature.is_depth:
-            raise DataError(
-                f"'{key}' is a depth camera, which this version does not record", hint="leave the camera out"
-            )
     return dict(features) | metadata.DEFAULT_FEATURES
 
 
@@ -54,7 +50,11 @@ def _value(key: str, feature: Feature, value: Any) -> Any:
         if not isinstance(value, str):
             raise DataError(f"'{key}' is a string, got {type(value).__name__}")
         return value
+    if feature.dtype == "language":
+        return language.checked(key, value)
     array = np.asarray(value)
+    if feature.is_depth:
+        return _depth(key, feature, array)
     if feature.is_picture:
         return _picture(key, feature, array)
     if array.shape == () and feature.shape == (1,):
@@ -64,6 +64,16 @@ def _value(key: str, feature: Feature, value: Any) -> Any:
             f"'{key}' is {feature}, got {array.dtype}{list(array.shape)}", hint="convert the value before adding it"
         )
     return array.copy()
+
+
+def _depth(key: str, feature: Feature, array: np.ndarray) -> np.ndarray:
+    """(H, W, 1) uint16 or float32 distances of a depth camera."""
+    height, width, _ = shape = tuple(feature.shape)
+    if array.shape not in (shape, (height, width), (1, height, width)):
+        raise DataError(f"depth picture '{key}' is {list(shape)}, got {list(array.shape)}")
+    if array.dtype not in (np.uint16, np.float32):
+        raise DataError(f"depth picture '{key}' is uint16 [mm] or float32 [m], got {array.dtype}")
+    return array.reshape(shape)
 
 
 def _picture(key: str, feature: Feature, array: np.ndarray) -> np.ndarray:

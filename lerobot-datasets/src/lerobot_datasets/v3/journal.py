@@ -2,17 +2,22 @@
 
 Files are written under `.recording/commit/`, flushed to the disk, listed in a note, and only then moved into place. A
 process killed before the note leaves the dataset as it was; one killed after it is finished by `recover`. The versions
-replaced are kept under `.recording/before/` until the next commit. Knows files, not what is in them.
+replaced are kept under `.recording/before/` until the next commit. A whole folder changes places with its new version in
+one step, for readers who take whatever files a folder holds. Knows files, not what is in them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 from lerobot_core.errors import DataError
 
@@ -32,6 +37,12 @@ EPISODE = STAGING / "episode"
 LEFT = STAGING / "left"
 ROWS = "rows"
 
+#: A new version of a folder holds this file or folder until the change it belongs to is finished.
+NEW = ".new"
+
+#: What is done to a place: its new version comes (True), it goes (False), or a folder changes places with its new version.
+Step = bool | Literal["exchange"]
+
 
 class Commit:
     """Files that are to take their places together. A new one ends the time in which the last can be taken back.
@@ -42,7 +53,8 @@ class Commit:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._steps: dict[str, bool] = {}  # file → whether a new version takes its place; else it is removed
+        self._steps: dict[str, Step] = {}
+        self._flushed: set[str] = set()
         if (root / _NOTE).exists():
             raise DataError(
                 f"the last change of '{root}' was not finished", path=root, hint="free space on the disk, then resume"
@@ -57,6 +69,20 @@ class Commit:
         self._steps[name.as_posix()] = True
         return path
 
+    def link(self, name: Path, path: Path) -> None:
+        """Stage a file under a second name; it is on the disk already."""
+        keep(path, self.stage(name))
+        self._flushed.add(name.as_posix())
+
+    def stage_folder(self, name: Path, *, marked: bool = True) -> Path:
+        """Where to write the new version of a folder, with `NEW` in it; it exists. What is in it is flushed by `publish`."""
+        path = self.staged(name)
+        path.mkdir(parents=True)
+        if marked:
+            (path / NEW).touch()
+        self._steps[name.as_posix()] = "exchange"
+        return path
+
     def staged(self, name: Path | str) -> Path:
         """Where the new version of a file was written."""
         return _within(self._root / _COMMIT, name)
@@ -66,23 +92,26 @@ class Commit:
         self.stage(name).write_text(text, encoding="utf-8")
 
     def remove(self, name: Path) -> None:
-        """Remove a file when the staged ones are in place; `undo` does not bring it back."""
+        """Remove a file or folder when the staged ones are in place; `undo` does not bring it back."""
         self._steps[name.as_posix()] = False
 
     def publish(self) -> None:
         """Move everything staged into place, in the order it was staged."""
-        for name, there in self._steps.items():
-            if there:
-                _flush(self.staged(name))
-            if there and (self._root / name).exists():
-                _keep(self._root / name, _within(self._root / _BEFORE, name))
+        new: list[Path] = []
+        for name, step in self._steps.items():
+            if step is not False and name not in self._flushed:
+                path = self.staged(name)
+                new += [path, *path.rglob("*")] if step == "exchange" else [path]
+            if step is True and (self._root / name).exists():
+                keep(self._root / name, _within(self._root / _BEFORE, name))
+        _flush_all(new)
         _settle(self._root, self._steps)
 
     def undo(self) -> None:
         """Put everything back as it was before `publish`, in the opposite order. Once, and before the next commit."""
-        placed = [name for name, there in self._steps.items() if there]
+        placed = [name for name, step in self._steps.items() if step is True]
         before = {name: _within(self._root / _BEFORE, name) for name in reversed(placed)}
-        stays = {name: path.exists() for name, path in before.items()}
+        stays: dict[str, Step] = {name: path.exists() for name, path in before.items()}
         (self._root / _COMMIT).mkdir(exist_ok=True)
         for name in (name for name, there in stays.items() if there):
             before[name].replace(self.staged(name))
@@ -158,13 +187,8 @@ class Claim:
         self._close()
 
 
-def _settle(root: Path, steps: Mapping[str, bool]) -> None:
-    """Note what is to be done, then do it.
-
-    Args:
-        root: folder of the dataset.
-        steps: file → whether its staged version takes its place; else it is removed.
-    """
+def _settle(root: Path, steps: Mapping[str, Step]) -> None:
+    """Note what is to be done, then do it."""
     for name in steps:  # a full disk is found out before the note
         _make((root / name).parent)
     if (root / _COMMIT).exists():
@@ -177,18 +201,43 @@ def _settle(root: Path, steps: Mapping[str, bool]) -> None:
     _finish(root, steps)
 
 
-def _finish(root: Path, steps: Mapping[str, bool]) -> None:
-    for name, there in steps.items():
+def _finish(root: Path, steps: Mapping[str, Step]) -> None:
+    for name, step in steps.items():
         staged, place = _within(root / _COMMIT, name), root / name
-        if not there:
+        if step == "exchange":
+            if (staged / NEW).exists():
+                exchange(staged, place)
+        elif step:
+            if staged.exists():
+                staged.replace(place)
+        elif place.is_dir():
+            place.replace(_within(root / _COMMIT, f"{name}.old"))  # at once for those who look
+        else:
             place.unlink(missing_ok=True)
             _remove_empty(place.parent, root)
-        elif staged.exists():
-            staged.replace(place)
-    for folder in {(root / name).parent for name, there in steps.items() if there}:
-        _flush(folder)
+    _flush_all({(root / name).parent for name, step in steps.items() if step})
     (root / _NOTE).unlink()
     shutil.rmtree(root / _COMMIT, ignore_errors=True)
+
+
+def exchange(new: Path, place: Path) -> None:
+    """Two folders change places, in one step where the system has one; else there is none for an instant."""
+    if not place.exists():
+        new.replace(place)
+    elif not _exchanged(new, place):
+        aside = new.with_name(new.name + ".old")
+        place.replace(aside)
+        new.replace(place)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Source: renameat2(2) with RENAME_EXCHANGE; renamex_np(2) of macOS with RENAME_SWAP."""
+    names, here, flag = (os.fsencode(one), os.fsencode(other)), -100, 2
+    if sys.platform == "linux" and (call := getattr(ctypes.CDLL(None), "renameat2", None)) is not None:
+        return bool(call(here, names[0], here, names[1], flag) == 0)
+    if sys.platform == "darwin" and (call := getattr(ctypes.CDLL(None), "renamex_np", None)) is not None:
+        return bool(call(*names, flag) == 0)
+    return False
 
 
 def _within(folder: Path, name: Path | str) -> Path:
@@ -196,8 +245,8 @@ def _within(folder: Path, name: Path | str) -> Path:
     return folder / Path(name).as_posix().replace("/", "%")
 
 
-def _keep(path: Path, kept: Path) -> None:
-    """A second name for a file about to be replaced; a copy where the file system has no second names."""
+def keep(path: Path, kept: Path) -> None:
+    """A second name for a file; a copy where the file system has no second names."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(path, kept)
@@ -229,3 +278,9 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _flush_all(paths: Iterable[Path]) -> None:
+    """Many at once: a disk writes them together."""
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_flush, paths))

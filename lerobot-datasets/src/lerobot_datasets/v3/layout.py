@@ -11,9 +11,12 @@ from lerobot_core.errors import DataError
 INFO = Path("meta/info.json")
 STATS = Path("meta/stats.json")
 TASKS = Path("meta/tasks.parquet")
+DATA = Path("data")
+EPISODES = Path("meta/episodes")
 DATA_PATH = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 VIDEO_PATH = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+STAMPS_PATH = "stamps/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 
 MIB = 1024**2
 

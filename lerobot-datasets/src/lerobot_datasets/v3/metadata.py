@@ -18,6 +18,7 @@ from lerobot_core.errors import DataError, first_sentence
 from lerobot_core.features import DEFAULT_COLUMNS, Feature, from_info, to_info
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import layout
+from lerobot_datasets.v3.journal import NEW
 
 logger = logging.getLogger(__name__)
 
@@ -314,7 +315,7 @@ def episode_table(root: Path, info: Info, *, stats: bool = True) -> pa.Table:
     Raises:
         DataError: info.json counts episodes and there is no table, or one cannot be read.
     """
-    folder = root / "meta" / "episodes"
+    folder = episodes_folder(root)
     tables = [read_table(path) if stats else _without_stats(path) for path in sorted(folder.glob("*/*.parquet"))]
     if not tables:
         if info.total_episodes:
@@ -322,6 +323,12 @@ def episode_table(root: Path, info: Info, *, stats: bool = True) -> pa.Table:
         return pa.table({"episode_index": pa.array([], pa.int64()), "length": pa.array([], pa.int64())})
     # Rows past the count belong to an episode whose commit was cut off.
     return pa.concat_tables(tables, promote_options="default").slice(0, info.total_episodes)
+
+
+def episodes_folder(root: Path) -> Path:
+    """The tables of episodes that fit the frames: files being joined bring their own until both are in place."""
+    with_frames = root / layout.DATA / NEW
+    return with_frames if with_frames.is_dir() else root / layout.EPISODES
 
 
 def read_episodes(root: Path, info: Info) -> Episodes:

@@ -1,14 +1,16 @@
 """Records into a v3.0 folder. After every `save_episode` the folder is a whole, valid dataset; numpy, no torch.
 
-Pictures are encoded while recording, on a thread per camera. What an episode changes is written beside the dataset and
-takes its place at once (`committed`), so a killed recording loses the running episode only.
+Pictures are encoded while recording, in a process per camera. What an episode changes is written beside the dataset and
+takes its place at once (`committed`), so a killed recording loses the running episode only. In the end the small files of
+the episodes are joined (`compact`).
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,14 @@ from typing import Any
 from lerobot_core.errors import DataError
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
 from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.v3 import journal, layout, metadata, running
+from lerobot_datasets.v3 import compact, journal, layout, metadata, running
 from lerobot_datasets.v3.committed import Committed, Episode
 from lerobot_datasets.v3.frame import checked, complete
 from lerobot_datasets.v3.journal import STAGING, Commit
 from lerobot_datasets.v3.metadata import Info
-from lerobot_datasets.video import encode
-from lerobot_datasets.video.stream import PictureStream, png_stream, video_stream
+from lerobot_datasets.v3.stamps import Stamps, of_frame
+from lerobot_datasets.video import depth, encode
+from lerobot_datasets.video.stream import PictureStream, Recorded
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +42,16 @@ class Writer:
         self.root = root
         self._encoder = encoder
         self._claim = journal.Claim(root)
-        self._closed = self._full = False
+        self._closed = self._failed = False
+        self._delay: Mapping[str, int] = {}
+        self._streams: dict[str, PictureStream] = {}
         try:
             journal.recover(root)
             self._committed = Committed(root, metadata.read_info(root), encoder)
             complete({key: f for key, f in self.features.items() if key not in DEFAULT_COLUMNS})
             left = running.left(root, self._committed.info)
+            for key in self._committed.info.camera_keys:
+                self._streams[key] = PictureStream(running.camera(key, self._committed.info, encoder))
         except BaseException:
             self._claim.release()
             raise
@@ -148,26 +155,24 @@ class Writer:
         """Camera → pictures dropped by a full queue, in all episodes that this writer committed and kept."""
         return self._committed.dropped
 
+    @property
+    def delay(self) -> Mapping[str, int]:
+        """Camera → pictures that its encoder at most had taken and not given out, in the episode committed last."""
+        return self._delay
+
     # --- the running episode ------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
         """An empty episode. Encoders start now: opening one takes longer than a tick of the control loop."""
-        self._length = 0
         self._rows: dict[str, list[Any]] = {key: [] for key in running.row_keys(self.features)}
-        self._task_rows: list[str] = []
+        self._tasks: list[str] = []
+        self._stamps: list[Stamps] = []
+        self._stamped = False
+        self._units: dict[str, depth.Unit] = {}
         with self._writing():
             self._journal = running.Rows(self._folder, self.features, self._encoder)
-        self._streams = {key: self._stream(key) for key in self._committed.info.camera_keys}
-
-    def _stream(self, key: str) -> PictureStream:
-        feature = self.features[key]
-        if feature.dtype == "image":
-            return png_stream(self._folder / f"{key}.png", self._encoder)
-        size = feature.shape[1:] if feature.channels_first else feature.shape[:2]
-        return video_stream(self._clip(key), size, self._committed.info.fps, self._encoder)
-
-    def _clip(self, key: str) -> Path:
-        return self._folder / f"{key}.mp4"
+        for stream in self._streams.values():
+            stream.begin(self._folder)
 
     @property
     def _folder(self) -> Path:
@@ -177,47 +182,76 @@ class Writer:
         """One frame in dataset names. Never waits for an encoder: see `dropped`.
 
         Args:
-            frame: every feature but the default ones; pictures (H, W, C) or (C, H, W), uint8 or floats in [0, 1].
+            frame: every feature but the default ones; pictures (H, W, C) or (C, H, W), uint8 or floats in [0, 1]; depth
+                (H, W, 1) uint16 [mm] or float32 [m].
             task: what is done, in a sentence.
-            stamps: taken for the role's sake; the format has a grid of frames only and no place for them.
+            stamps: when values were measured, by feature or any other name: monotonic [ns]; `timestamp` is the time of
+                the frame itself. Kept beside the frames (`v3.stamps`).
 
         Raises:
-            DataError: a key is missing, unknown, or holds the wrong dtype or shape; or an encoder failed.
+            DataError: a key is missing, unknown, or holds the wrong dtype or shape; or an encoder failed, and
+                `lr dataset repair` offers the episode once the recording is finalized.
         """
+        now = time.monotonic_ns()
         if self._closed:
             raise DataError(f"the recording in '{self.root}' is finalized", path=self.root, hint="resume it")
         if not isinstance(task, str):
             raise DataError(f"the task is a sentence, got {task!r}")
         values = checked(frame, self.features)
+        for key, stream in self._streams.items():
+            if stream.camera.depth is not None:
+                self._measured_in(key, values[key].dtype)
+        index = len(self._tasks)
         with self._writing():
-            self._journal.add(values, task)
-            for key, value in values.items():
-                if self.features[key].is_picture:
-                    self._streams[key].add(self._length, value)
+            kept = {key: stream.add(index, values[key]) for key, stream in self._streams.items()}
+            times = of_frame(stamps, now, kept)
+            self._journal.add(values, task, times)
         for key, column in self._rows.items():
             column.append(values[key])
-        self._task_rows.append(task)
-        self._length += 1
+        self._tasks.append(task)
+        self._stamps.append(times)
+        self._stamped = self._stamped or bool(stamps) or not all(kept.values())
+
+    def _measured_in(self, key: str, dtype: Any) -> None:
+        """A depth camera keeps its unit: floats are metres, whole numbers millimetres."""
+        unit: depth.Unit = "m" if dtype.kind == "f" else "mm"
+        known = self._units.get(key) or (self.features[key].info or {}).get("depth_unit") or unit
+        if unit != known:
+            raise DataError(f"depth camera '{key}' gives {unit} ({dtype}), before it gave {known}")
+        if key not in self._units:
+            running.unit_file(self._folder, key).write_text(unit, encoding="utf-8")
+            self._units[key] = unit
 
     def discard(self) -> None:
         """Forget the running episode."""
-        self._stop()
+        self._stop(keep=False)
         self._begin()
 
-    def finalize(self) -> None:
-        """Close the dataset; idempotent. The running episode is discarded."""
-        if not self._closed:
-            self._stop()
-            self._claim.release()
-            self._closed = True
+    def finalize(self, advance: Callable[[int, int], None] = lambda done, of: None) -> None:
+        """Close the dataset and join its small files; idempotent. The running episode is discarded, but one whose
+        encoder failed, or that found the disk full, is kept for `lr dataset repair`.
 
-    def _stop(self) -> None:
+        Args:
+            advance: told how many bytes are joined, and of how many.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._stop(keep=self._failed)
+            for stream in self._streams.values():
+                stream.close()
+            compact.tidy(self.root, self._committed.info, advance)
+        finally:
+            self._claim.release()
+
+    def _stop(self, *, keep: bool) -> None:
         for stream in self._streams.values():
             stream.cancel()
         self._journal.close()
-        if self._full:
+        if keep:
             journal.set_aside(self.root)
-            self._full = False
+        self._failed = False
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- committing ---------------------------------------------------------------------------------------------------
@@ -226,23 +260,36 @@ class Writer:
         """Commit the running episode; returns its index.
 
         Raises:
-            DataError: it has no frames or an encoder failed, and is lost; or the disk is full, and `lr dataset repair`
-                offers it. The dataset is then as before.
+            DataError: it has no frames; or an encoder failed or the disk is full, and `lr dataset repair` offers it.
+                The dataset is then as before.
         """
-        if not self._length:
+        if not self._tasks:
             raise DataError("there is no frame to save", hint="add frames before save_episode")
+        recorded: dict[str, Recorded] = {}
+
+        def pictures() -> Mapping[str, Recorded]:
+            recorded.update({key: stream.finish() for key, stream in self._streams.items()})
+            return recorded
+
         try:
             with self._writing():
-                recorded = {key: stream.finish(self._length) for key, stream in self._streams.items()}
-                clips = {key: self._clip(key) for key in self._committed.info.video_keys}
-                source = self._folder / journal.ROWS
-                number = self._committed.add(Episode(self._rows, self._task_rows, recorded, clips, source))
+                for stream in self._streams.values():
+                    stream.ask(len(self._tasks))
+                number = self._committed.add(self._episode(pictures))
         finally:
-            self.discard()
+            self._stop(keep=self._failed)
+            self._begin()
+        self._delay = {key: result.delay for key, result in recorded.items()}
         for key, result in recorded.items():
             if result.dropped:
                 logger.warning("episode %d: %d pictures of '%s' dropped", number, result.dropped, key)
         return number
+
+    def _episode(self, pictures: Callable[[], Mapping[str, Recorded]]) -> Episode:
+        clips = {key: self._streams[key].camera.file(self._folder) for key in self._committed.info.video_keys}
+        times = self._stamps if self._stamped else None
+        source = self._folder / journal.ROWS
+        return Episode(self._rows, self._tasks, pictures, clips, self._units, times, source)
 
     def undo(self) -> int:
         """Take back the episode committed last, without a trace; returns the index it had. The running one stays.
@@ -254,11 +301,14 @@ class Writer:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """A full disk ends the recording; the running episode is then kept for `lr dataset repair`."""
+        """What goes wrong in here ends the episode, which is then kept for `lr dataset repair`."""
         try:
             yield
+        except DataError:
+            self._failed = True
+            raise
         except OSError as error:
-            self._full = True
+            self._failed = True
             kept = f"the {self.num_episodes} episodes committed are intact"
             raise DataError(
                 f"'{self.root}' cannot be written: {error.strerror or error}; {kept}",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -60,6 +60,13 @@ def preset(config: EncoderConfig) -> int | str | None:
 
 def options(config: EncoderConfig) -> dict[str, str]:
     """The encoder's options in FFmpeg's names."""
+    found = dict(config.extra_options) | _structured(config)
+    if config.vcodec == "hevc":  # it tells its life to stderr otherwise
+        found["x265-params"] = ":".join([*filter(None, [found.get("x265-params")]), "log-level=error"])
+    return found
+
+
+def _structured(config: EncoderConfig) -> dict[str, str]:
     name = encoder_name(config.vcodec)
     out: dict[str, Any] = {"g": config.g}
     if name.endswith("videotoolbox"):
@@ -72,20 +79,29 @@ def options(config: EncoderConfig) -> dict[str, str]:
         return _text(out | {"global_quality": config.crf, "preset": config.preset})
     out |= {"crf": config.crf, "preset": preset(config)}
     if name == "libsvtav1":
-        threads = f":lp={config.threads}" if config.threads else ""
-        return _text(out | {"svtav1-params": f"fast-decode={config.fast_decode}{threads}"})
+        words = [f"fast-decode={config.fast_decode}", "lookahead=0"]
+        words += [f"lp={config.threads}"] if config.threads else []
+        words += ["hierarchical-levels=2"] if config.g <= _SHORT else []
+        words += [given] if (given := config.extra_options.get("svtav1-params")) else []
+        return _text(out | {"svtav1-params": ":".join(words)})
     out["threads"] = config.threads
     if name == "libaom-av1":
         return _text(out | {"row-mt": 1})
     return _text(out | {"tune": "fastdecode" if config.fast_decode else None})
 
 
+#: Up to this many frames from one key frame to the next, a libsvtav1 that looks no further than four frames ahead gives
+#: the same bytes, has fewer frames under way, and is sooner done when an episode ends.
+_SHORT = 4
+
+
 def _text(values: dict[str, Any]) -> dict[str, str]:
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
-#: Every frame is in the file, and can be found there, as soon as the next one is encoded.
-_FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
+#: Every frame is in the file, and can be found there, as soon as the next one is encoded. When the file is closed an index
+#: is put behind them, which makes it an ordinary mp4 without a copy.
+_FRAGMENTS = "hybrid_fragmented+frag_every_frame+default_base_moof"
 
 
 _BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and its kind
@@ -93,6 +109,10 @@ _BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and i
 
 class VideoFile:
     """An mp4 being written, picture by picture; frame n is shown n / fps after the first. Killed, it can be read.
+
+    Attributes:
+        count: pictures taken.
+        delay: pictures that the encoder at most had taken and not given out.
 
     Args:
         path: the file; its folder exists.
@@ -103,26 +123,44 @@ class VideoFile:
 
     def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
-        self.count = 0
+        self.count = self.delay = self._out = 0
+        self._path = path
         self._container = av.open(str(path), "w", options={"movflags": _FRAGMENTS, "flush_packets": "1"})
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
+        is_depth = config.pix_fmt.startswith("gray")
+        self._format = config.pix_fmt if is_depth else "rgb24"
+        self._channels, self._dtype = ((), np.uint16) if is_depth else ((3,), np.uint8)
         self._time_base = Fraction(1, fps)
         self._container.start_encoding()  # opens the encoder now, on this thread
 
     def write(self, picture: np.ndarray) -> None:
-        """Append a picture (H, W, 3) uint8."""
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        """Append a picture (H, W, 3) uint8, or codes (H, W) uint16 of depth."""
+        frame = av.VideoFrame.from_ndarray(picture, format=self._format)
         frame.pts, frame.time_base = self.count, self._time_base
-        self._container.mux(self._stream.encode(frame))
         self.count += 1
+        self._mux(self._stream.encode(frame))
+        self.delay = max(self.delay, self.count - self._out)
+
+    def _mux(self, packets: Sequence[Any]) -> None:
+        self._container.mux(packets)
+        self._out += len(packets)
 
     def close(self) -> None:
         """Write what the encoder still holds and finish the file."""
-        if self.count:
-            self._container.mux(self._stream.encode(None))
+        if not self.count:  # an index of nothing is more than the muxer can write
+            self.write(np.zeros((self._stream.height, self._stream.width, *self._channels), self._dtype))
+        self._mux(self._stream.encode(None))
         self._container.close()
+
+    def flush(self) -> None:
+        """See to it that a closed file outlives the machine's power."""
+        handle = os.open(self._path, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
@@ -131,15 +169,15 @@ def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
     Raises:
         DataError: their encodings differ.
     """
-    kind, last = None, None
+    wanted, last = None, None
     with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
         for clip, at in clips:
             with av.open(str(clip)) as container:
                 source = container.streams.video[0]
-                if kind is None:
-                    stream, kind = out.add_stream_from_template(source, opaque=True), _kind(source)
-                if _kind(source) != kind:
-                    raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {kind}", path=clip)
+                if wanted is None:
+                    stream, wanted = out.add_stream_from_template(source, opaque=True), _kind(source)
+                if _kind(source) != wanted:
+                    raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {wanted}", path=clip)
                 begin = round(at / source.time_base) - _first(container, source)
                 last = _copy(container.demux(source), out, stream, begin, last)
 
@@ -168,22 +206,36 @@ def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int |
 
 
 def mend(path: Path) -> None:
-    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less."""
-    end = at = 0
+    """Shorten an mp4 in fragments to the last that is whole; readers stumble over less. One with an index stays."""
     with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        while at + 8 <= size:
-            file.seek(at)
-            length, kind = _BOX.unpack(file.read(8))
-            at += max(length, 8)
-            if kind == b"mdat" and at <= size:
-                end = at
+        end, indexed, hidden = _whole(file)
+        if hidden is not None and not indexed:  # killed while it was closed: the fragments show again
+            file.seek(hidden)
+            file.write(_BOX.pack(16, b"free") + bytes(8))
+            end, _, _ = _whole(file)
         file.truncate(end)
+
+
+def _whole(file: BinaryIO) -> tuple[int, bool, int | None]:
+    """Where the last whole part of an mp4 ends, whether it has its index, and where fragments are hidden from readers."""
+    end, at, indexed, hidden, size = 0, 0, False, None, file.seek(0, os.SEEK_END)
+    while at + 16 <= size:
+        file.seek(at)
+        length, kind, longer = struct.unpack(">I4sQ", file.read(16))
+        if length == 1:
+            hidden, length = at, longer
+        elif (length, kind) == (8, b"free"):  # and the frames follow
+            hidden = at
+        at += max(length, 8)
+        if at <= size and (kind == b"mdat" or (kind == b"moov" and not indexed)):
+            indexed |= kind == b"moov"
+            end = at
+    return end, indexed, hidden
 
 
 def cuts(path: Path, fps: int) -> set[int]:
     """After how many frames a mended video can be cut: no frame before refers to one behind, and none is missing."""
-    if not path.exists() or not path.stat().st_size:
+    if not path.exists() or not path.stat().st_size:  # mended: there is no whole frame
         return {0}
     with av.open(str(path)) as container:
         source = container.streams.video[0]
@@ -221,6 +273,20 @@ def _kind(stream: Any) -> tuple[Any, ...]:
     return (context.codec.canonical_name, context.width, context.height, context.pix_fmt, stream.time_base)
 
 
+def kind(path: Path) -> tuple[Any, ...]:
+    """What a decoder must be set up for; videos of one kind can be joined.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return (*_kind(stream), stream.codec_context.extradata)
+    except (av.FFmpegError, IndexError) as error:
+        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
+
+
 def describe(path: Path, config: EncoderConfig) -> dict[str, Any]:
     """The `info` of a video feature: what the stream is, then how it was encoded."""
     with av.open(str(path)) as container:
@@ -239,6 +305,6 @@ def describe(path: Path, config: EncoderConfig) -> dict[str, Any]:
             "video.preset": preset(config),
             "video.fast_decode": config.fast_decode,
             "video.video_backend": "pyav",
-            "video.extra_options": {},
+            "video.extra_options": dict(config.extra_options),
             "is_depth_map": False,
         }

@@ -1,65 +1,41 @@
-"""One camera of the running episode: a bounded queue and the thread that encodes behind it.
+"""One camera of a recording: hands its pictures to the process that encodes them. Never waits for it while recording.
 
-The control loop only copies a picture into the queue. When the queue is full the picture is dropped and counted, and
-the one before it is stored again in its place, so that row n of the table always belongs to frame n of the video.
+The control loop only copies a picture into a place of shared memory. When every place is taken the picture is dropped and
+counted, and the one before it is stored again in its place, so that row n of the table always belongs to frame n of the
+video. The process lives as long as the recording; where none can be had, a thread does the same.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import queue
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import time
+import weakref
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import attrs
 import numpy as np
 
 from lerobot_core.errors import DataError
-from lerobot_datasets import stats
-from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.records import RecordFile
-from lerobot_datasets.video import png
-from lerobot_datasets.video.encode import VideoFile
+from lerobot_datasets import records
+from lerobot_datasets.video import ring, worker
+from lerobot_datasets.video.pictures import Camera, Encoding
+from lerobot_datasets.video.ring import Ring
 
-#: Encoding gives way to the control loop where both want the processor.
-_NICENESS = 10
+#: Whether pictures are encoded in processes of their own.
+PROCESSES = os.name != "nt"
 
-
-class PictureFile(Protocol):
-    """What pictures are written to, in order."""
-
-    def write(self, picture: np.ndarray) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class PngCells:
-    """Pictures as cells of a table: PNG bytes and a name.
-
-    Args:
-        path: file in which they survive a kill.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.cells: list[dict[str, object]] = []
-        self._file = RecordFile(path)
-
-    def write(self, picture: np.ndarray) -> None:
-        data = png.encode(picture)
-        self._file.add(data)
-        self.cells.append(cell(len(self.cells), data))
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def cell(number: int, data: bytes) -> dict[str, object]:
-    """The cell of a table for picture `number` of an episode."""
-    return {"bytes": data, "path": f"frame-{number:06d}.png"}
+#: For how long a process that has something to do may do nothing [s].
+PATIENCE = 20.0
+_NAP = 0.0005
 
 
 @attrs.frozen(kw_only=True)
@@ -68,137 +44,180 @@ class Recorded:
 
     Attributes:
         stats: statistics of the pictures.
-        dropped: pictures that found the queue full.
+        dropped: pictures that found no place.
         cells: cells of a table; empty for a video.
+        delay: pictures that the encoder at most had taken and not given out.
+        seconds: processor time spent on encoding [s].
     """
 
     stats: dict[str, np.ndarray]
-    dropped: int
-    cells: list[dict[str, object]]
+    dropped: int = 0
+    cells: list[dict[str, object]] = attrs.field(factory=list)
+    delay: int = 0
+    seconds: float = 0.0
 
-    @classmethod
-    def of(cls, levels: Sequence[np.ndarray], dropped: int, cells: list[dict[str, object]]) -> Recorded:
-        """With the statistics of sampled pictures, given as counts of their levels."""
-        return cls(stats=stats.picture_stats(levels), dropped=dropped, cells=cells)
+
+def cells(path: Path, kind: str, length: int) -> list[dict[str, object]]:
+    """The first `length` pictures of a file of records as cells of a table; `kind` is png or tiff."""
+    found = zip(range(length), records.read(path), strict=False)
+    return [{"bytes": data, "path": f"frame-{number:06d}.{kind}"} for number, data in found]
 
 
 class PictureStream:
-    """Takes pictures and encodes them on a thread of its own.
+    """The recording side of a camera.
 
     Args:
-        open_file: makes what is written to, on the thread; an encoder may take a while to start.
-        config: how many pictures may wait, and what happens to more.
-        name: of the thread.
+        camera: which, and how it is encoded.
+        begin: opens the files of an episode in its folder; for tests, and on a thread only.
     """
 
-    def __init__(self, open_file: Callable[[], PictureFile], config: EncoderConfig, name: str) -> None:
-        self.dropped = 0
-        self._waits = config.when_full == "wait"
-        self._open_file = open_file
-        self._queue: queue.Queue[tuple[int, np.ndarray | None]] = queue.Queue(config.queue_size)
-        self._error: BaseException | None = None
-        self._levels: list[np.ndarray] = []
-        self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"encode {name}", daemon=True)
-        self._thread.start()
+    def __init__(self, camera: Camera, begin: Callable[[Path], Any] | None = None) -> None:
+        self.camera = camera
+        self.dropped = self._length = 0
+        self._waits = camera.encoder.when_full == "wait"
+        self._begin = begin
+        self._episode = 0
+        self._folder = Path()
+        self._heard: dict[str, Any] | None = None
+        self._start()
 
-    def add(self, index: int, picture: np.ndarray) -> None:
-        """Frame `index` of the episode, (H, W, 3) uint8; it may be reused by the caller afterwards.
-
-        Raises:
-            DataError: the encoder failed.
-            OSError: the disk is full.
-        """
-        self._check()
-        if self._waits:
-            self._put(index, picture.copy())
-        elif self._queue.full():
-            self.dropped += 1
+    def _start(self) -> None:
+        places = self.camera.encoder.queue_size + 1  # one is being encoded
+        memory, handle = ring.share(Ring.size(self.camera.shape, places))
+        self._ring = Ring(memory, self.camera.shape, places)
+        self._ring.cancelled = self._episode
+        self._connection, theirs = Pipe()
+        if handle is None or self._begin is not None or not PROCESSES:
+            begin = self._begin or (lambda folder: Encoding(self.camera, folder))
+            run = worker.Worker(theirs, self._ring, begin).run
+            thread = threading.Thread(target=run, args=(lambda: True,), name=f"encode {self.camera.name}", daemon=True)
+            thread.start()
+            self._process: subprocess.Popen[bytes] | None = None
+            self.close = weakref.finalize(self, _end_thread, self._connection, thread, theirs)
         else:
-            self._queue.put_nowait((index, picture.copy()))
+            self._process = _spawn(self.camera, theirs, handle, places)
+            theirs.close()
+            self.close = weakref.finalize(self, _end_process, self._connection, self._process)
+        if handle is not None:
+            os.close(handle)
 
-    def _put(self, index: int, picture: np.ndarray | None) -> None:
-        """Wait for a place in the queue, for as long as there is someone to make one."""
-        while self._thread.is_alive():
-            with contextlib.suppress(queue.Full):
-                self._queue.put((index, picture), timeout=0.1)
-                return
+    def begin(self, folder: Path) -> None:
+        """A new episode in this folder, which exists."""
+        if self._gone:
+            self.close()
+            self._start()
+        self._episode += 1
+        self._folder, self.dropped, self._length, self._heard = folder, 0, 0, None
+        self._send(worker.OPEN, {"episode": self._episode, "folder": str(folder)})
 
-    def finish(self, length: int) -> Recorded:
-        """Wait until all `length` frames are written.
+    def add(self, index: int, picture: np.ndarray) -> bool:
+        """Frame `index` of the episode; it may be reused by the caller afterwards. Whether it was taken.
 
         Raises:
-            DataError: the encoder failed.
+            DataError: the encoder failed, or its process ended.
             OSError: the disk is full.
         """
-        self._put(length, None)
-        self._thread.join()
         self._check()
-        counts = [self._levels[i] for i in stats.sample_indices(length)]
-        return Recorded.of(counts, self.dropped, getattr(self._file, "cells", []))
+        if self._ring.full:
+            if not self._waits:
+                self.dropped += 1
+                return False
+            self._wait_for(lambda: not self._ring.full)
+        self._ring.put(self._episode, index, picture)
+        return True
+
+    def ask(self, length: int) -> None:
+        """The episode has `length` frames; `finish` waits until all are written."""
+        self._length = length
+        self._send(worker.FINISH, {"length": length})
+
+    def finish(self) -> Recorded:
+        """Wait until the frames asked for are written, and outlive the machine's power.
+
+        Raises:
+            DataError: the encoder failed, or its process ended or does nothing any more.
+            OSError: the disk is full.
+        """
+        self._wait_for(lambda: self._heard is not None)
+        found = self._heard or {}
+        out = []
+        if self.camera.dtype == "image":
+            kind = "png" if self.camera.depth is None else "tiff"
+            out = cells(self.camera.file(self._folder), kind, self._length)
+        stats = {name: np.array(value) for name, value in found["stats"].items()}
+        return Recorded(stats=stats, dropped=self.dropped, cells=out, delay=found["delay"], seconds=found["seconds"])
 
     def cancel(self) -> None:
-        """Stop encoding; what was written is of no use."""
-        self._cancelled.set()
-        with contextlib.suppress(queue.Full):  # a full queue wakes the thread anyway
-            self._queue.put_nowait((0, None))
-        self._thread.join()
+        """Forget the running episode."""
+        self._ring.cancelled = self._episode
+
+    def _send(self, kind: bytes, what: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # its process ended, which the next check says
+            self._connection.send_bytes(kind + json.dumps(what).encode())
+
+    @property
+    def _gone(self) -> bool:
+        return not self.close.alive or (self._process is not None and self._process.poll() is not None)
+
+    def _wait_for(self, done: Callable[[], bool]) -> None:
+        """Wait as long as there is someone at work."""
+        beats, since = -1, time.monotonic()
+        while True:
+            self._check()
+            if done():
+                return
+            if self._ring.beats != beats:
+                beats, since = self._ring.beats, time.monotonic()
+            elif time.monotonic() - since > PATIENCE:
+                self.close()
+                raise self._lost(f"has done nothing for {PATIENCE:g} s")
+            self._connection.poll(_NAP)
 
     def _check(self) -> None:
-        if self._error is not None:
-            if isinstance(self._error, OSError):
-                raise self._error
-            raise DataError(f"{self._thread.name} failed: {self._error}", hint="choose another vcodec") from self._error
-
-    def _run(self) -> None:
+        """Hear what the other side says, and whether it is there."""
         try:
-            self._file = _nicely(self._open_file)
-            try:
-                self._encode()
-            finally:
-                self._file.close()
-        except Exception as error:  # handed to the recording thread, which raises it
-            self._error = error
+            while self._connection.poll():
+                heard = json.loads(self._connection.recv_bytes())
+                if heard["episode"] == self._episode:
+                    self._heard = heard
+        except (EOFError, OSError):
+            status = self._process.wait(1.0) if self._process is not None else None
+            raise self._lost(f"ended with status {status}") from None
+        if self._heard is not None and "error" in self._heard:
+            if self._heard["errno"] is not None:
+                raise OSError(self._heard["errno"], self._heard["error"])
+            raise DataError(f"encode {self.camera.name} failed: {self._heard['error']}", hint="choose another vcodec")
 
-    def _encode(self) -> None:
-        last: np.ndarray | None = None
-        while not self._cancelled.is_set():
-            index, picture = self._queue.get()
-            if last is None:
-                last = picture
-            while last is not None and len(self._levels) < index:
-                self._write(last)  # stands in for a dropped one
-            if picture is None:
-                return
-            self._write(picture)
-            last = picture
-
-    def _write(self, picture: np.ndarray) -> None:
-        self._file.write(picture)
-        self._levels.append(stats.level_counts(picture))
+    def _lost(self, what: str) -> DataError:
+        return DataError(
+            f"the process that encodes '{self.camera.name}' {what}",
+            hint="`lr dataset repair` offers what it had written of the episode",
+        )
 
 
-def _nicely(open_file: Callable[[], PictureFile]) -> PictureFile:
-    """Open on a thread of low priority, which the encoder's own threads inherit.
-
-    The calling thread keeps its priority: it holds the interpreter's lock at times, and the control loop must not wait
-    for a thread that waits for the processor.
-    """
-
-    def run() -> PictureFile:
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        return open_file()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result()
+def _spawn(camera: Camera, connection: Connection, memory: int, places: int) -> subprocess.Popen[bytes]:
+    """A process that imports no more than it needs, and is in no terminal's group: Ctrl-C is not for it."""
+    handles = (connection.fileno(), memory)
+    words = [str(handles[0]), str(handles[1]), json.dumps(camera.to_data()), str(places)]
+    return subprocess.Popen(
+        [sys.executable, "-m", worker.__name__, *words],
+        pass_fds=handles,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
 
 
-def video_stream(path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> PictureStream:
-    """A stream into an mp4."""
-    return PictureStream(lambda: VideoFile(path, size, fps, config), config, path.stem)
+def _end_process(connection: Connection, process: subprocess.Popen[bytes]) -> None:
+    connection.close()
+    try:
+        process.wait(2.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
-def png_stream(path: Path, config: EncoderConfig) -> PictureStream:
-    """A stream into table cells."""
-    return PictureStream(lambda: PngCells(path), config, path.stem)
+def _end_thread(connection: Connection, thread: threading.Thread, theirs: Connection) -> None:
+    connection.close()
+    thread.join(2.0)
+    theirs.close()

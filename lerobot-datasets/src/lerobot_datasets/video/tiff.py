@@ -32,6 +32,29 @@ def decode(data: bytes) -> np.ndarray:
         raise DataError(f"a depth picture of {len(data)} bytes is a broken TIFF: {error}") from error
 
 
+def encode(picture: np.ndarray) -> bytes:
+    """TIFF file bytes of a picture (H, W) uint16 or float32, in one strip."""
+    height, width = picture.shape
+    data = picture.astype(picture.dtype.newbyteorder("<")).tobytes()
+    bits, kind = picture.dtype.itemsize * 8, _UNSIGNED if picture.dtype.kind == "u" else _FLOAT
+    start = 8  # the pixels come behind the header, the directory behind them
+    entries = (
+        (_WIDTH, 4, width),
+        (_HEIGHT, 4, height),
+        (_BITS, 3, bits),
+        (_COMPRESSION, 3, 1),
+        (262, 3, 1),  # black is zero
+        (_OFFSETS, 4, start),
+        (_SAMPLES, 3, 1),
+        (278, 4, height),  # rows in the strip
+        (_COUNTS, 4, len(data)),
+        (_FORMAT, 3, kind),
+    )
+    directory = b"".join(struct.pack("<HHII", tag, field, 1, value) for tag, field, value in entries)
+    head = struct.pack("<4sI", b"II*\0", start + len(data))
+    return head + data + struct.pack("<H", len(entries)) + directory + struct.pack("<I", 0)
+
+
 def _tags(data: bytes, order: str) -> dict[int, tuple[int, ...]]:
     """The whole numbers of the first directory, by tag."""
     (start,) = struct.unpack_from(f"{order}I", data, 4)

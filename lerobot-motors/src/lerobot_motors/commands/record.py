@@ -324,5 +324,8 @@ def summarise(recording: Recording, config: RecordConfig, writer: DatasetWriter,
     )
     for line in console.health_lines(found):
         click.echo(line)
+    if delay := getattr(writer, "delay", {}):
+        behind = ", ".join(f"'{camera}' {frames}" for camera, frames in delay.items())
+        click.echo(f"frames under way in the encoders, lost if killed: {behind}")
     click.echo(f"dataset '{report['repo_id']}' in {report['root']}")
     console.write_report(config.output_file, report)

@@ -1,0 +1,93 @@
+"""When the values of each frame were measured, beside the grid of frames: tables that other readers pass by.
+
+`stamps/chunk-…/file-….parquet` has a row per frame of the data file of the same number: `episode_index`, `frame_index`,
+`timestamp` (when the frame was taken) and a column per camera and per other value that was stamped, all monotonic times
+[ns]. A camera without a time dropped its picture there; the one before stands in. Knows no pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lerobot_datasets.v3 import layout, metadata
+from lerobot_datasets.v3.layout import Place
+from lerobot_datasets.v3.metadata import Info
+
+#: Of one frame: what → when, or None for a picture that was dropped.
+Stamps = Mapping[str, int | None]
+
+#: When the frame was taken.
+FRAME = "timestamp"
+
+_KEYS = ("episode_index", "frame_index")
+
+
+def of_frame(given: Mapping[str, int] | None, now: int, kept: Mapping[str, bool]) -> dict[str, int | None]:
+    """The stamps of a frame; what was not stamped of it is as old as the frame.
+
+    Args:
+        given: what → when, by whoever recorded it.
+        now: when it came here.
+        kept: camera → whether its picture was kept.
+    """
+    found: dict[str, int | None] = {FRAME: now} | {key: int(stamp) for key, stamp in (given or {}).items()}
+    frame = found[FRAME]
+    return found | {key: found.get(key, frame) if there else None for key, there in kept.items()}
+
+
+def table(rows: Sequence[Stamps], episode: int, cameras: Sequence[str]) -> pa.Table:
+    """The stamps of an episode's frames."""
+    keys = dict.fromkeys([FRAME, *cameras, *(key for row in rows for key in row)])
+    columns = {key: pa.array([row.get(key) for row in rows], pa.int64()) for key in keys if key not in _KEYS}
+    index = {"episode_index": np.full(len(rows), episode, np.int64), "frame_index": np.arange(len(rows))}
+    return pa.table(index | columns)
+
+
+def read(root: Path, info: Info, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """What → when it was measured in each frame of an episode (length,) [monotonic ns], NaN for a dropped picture.
+
+    Args:
+        root: folder of the dataset.
+        info: what its info.json says.
+        row: of the table of episodes.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    path = root / Place(row["data/chunk_index"], row["data/file_index"]).path(layout.STAMPS_PATH)
+    if not path.exists():
+        return None
+    found = metadata.read_table(path)
+    found = found.filter(pc.equal(found["episode_index"], row["episode_index"]))
+    if not found.num_rows:
+        return None
+    return {key: found[key].to_numpy() for key in found.column_names if key not in _KEYS}
+
+
+def summary(stamps: Mapping[str, np.ndarray], cameras: Sequence[str], fps: int) -> dict[str, dict[str, float]]:
+    """Camera → how its pictures came in an episode.
+
+    `dropped` found no place in the queue; `repeated` are no newer than the picture before; `late` were older than a frame
+    period when the frame was taken; `jitter_ms` and `jitter_p99_ms` are |time between new pictures − period| [ms].
+    """
+    period, out = 1e9 / fps, {}
+    frame = np.asarray(stamps[FRAME], np.float64)
+    for key in cameras:
+        times = np.asarray(stamps[key], np.float64)
+        there = ~np.isnan(times)
+        steps = np.diff(times[there])
+        jitter = np.abs(steps[steps > 0] - period) / 1e6
+        out[key] = {
+            "dropped": int((~there).sum()),
+            "repeated": int((steps <= 0).sum()),
+            "late": int((frame[there] - times[there] > period).sum()),
+            "jitter_ms": float(jitter.mean()) if len(jitter) else 0.0,
+            "jitter_p99_ms": float(np.percentile(jitter, 99)) if len(jitter) else 0.0,
+        }
+    return out

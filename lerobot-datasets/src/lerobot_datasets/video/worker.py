@@ -1,0 +1,113 @@
+"""Encodes one camera in a process of its own: `python -m lerobot_datasets.video.worker CONNECTION MEMORY CAMERA PLACES`.
+
+Pictures come through shared memory (`ring`), which is looked at every few milliseconds, so that whoever puts one in wakes
+nobody; what is to be done with them comes through a connection: a letter and what it needs. The process ends when the other side of the connection does, and hears no Ctrl-C. It lives on between episodes.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from lerobot_datasets.video.pictures import Camera, Encoding
+from lerobot_datasets.video.ring import Ring
+
+OPEN, FINISH = b"o", b"f"
+
+#: Encoding gives way to the control loop where both want the processor.
+_NICENESS = 10
+
+#: How often to look for pictures while an episode runs; and else, whether anyone is there [s].
+_LOOK, _REST = 0.004, 1.0
+
+
+class Worker:
+    """The encoding side of a camera.
+
+    Args:
+        connection: what is to be done comes, and what became of it goes, here.
+        ring: where the pictures are.
+        begin: opens the files of an episode in its folder.
+    """
+
+    def __init__(self, connection: Connection, ring: Ring, begin: Callable[[Path], Any]) -> None:
+        self._connection, self._ring, self._begin = connection, ring, begin
+        self._episode = 0
+        self._encoding: Encoding | None = None
+        self._failed = False
+
+    def run(self, anyone: Callable[[], bool]) -> None:
+        """Do what is said until the other side is gone, or `anyone` says it is."""
+        try:
+            while True:
+                looking = self._encoding is not None or self._ring.peek() is not None
+                if self._connection.poll(_LOOK if looking else _REST):
+                    self._try(self._message, self._connection.recv_bytes())
+                elif not anyone():
+                    return
+                self._ring.beat()
+                self._try(self._pictures)
+        except (EOFError, OSError):  # nobody wants anything any more
+            return
+
+    def _try(self, do: Callable[..., None], *what: bytes) -> None:
+        try:
+            do(*what)
+        except Exception as error:  # the recording side raises it
+            self._encoding = None
+            if not self._failed:
+                self._say({"error": str(error), "errno": error.errno if isinstance(error, OSError) else None})
+            self._failed = True
+
+    def _message(self, message: bytes) -> None:
+        said = json.loads(message[1:])
+        if message[:1] == OPEN:
+            self._pictures()
+            encoding, self._encoding = self._encoding, None
+            if encoding is not None:
+                encoding.cancel()
+            self._episode, self._failed = said["episode"], False
+            if self._ring.cancelled < self._episode:
+                self._encoding = self._begin(Path(said["folder"]))
+            return
+        self._pictures()
+        if self._encoding is not None and self._ring.cancelled < self._episode:
+            encoding, self._encoding = self._encoding, None
+            self._say(encoding.finish(said["length"]))
+
+    def _pictures(self) -> None:
+        """Encode what has come of the episode; what came of one before is of no use."""
+        while (found := self._ring.peek()) is not None and found[0] <= self._episode:
+            episode, index, picture = found
+            try:
+                if self._encoding is not None and episode == self._episode > self._ring.cancelled:
+                    self._encoding.add(index, picture)
+            finally:
+                self._ring.take()
+                self._ring.beat()
+
+    def _say(self, found: dict[str, Any]) -> None:
+        self._connection.send_bytes(json.dumps(found | {"episode": self._episode}).encode())
+
+
+def main(connection: int, memory: int, camera: str, places: int) -> None:
+    """Serve until the process that started this one is gone."""
+    os.nice(_NICENESS)
+    if hasattr(os, "SCHED_BATCH"):  # and does not push it aside when something comes in
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    parent = os.getppid()
+    known = Camera.of(json.loads(camera))
+    ring = Ring(mmap.mmap(memory, Ring.size(known.shape, places)), known.shape, places)
+    os.close(memory)
+    Worker(Connection(connection), ring, lambda folder: Encoding(known, folder)).run(lambda: os.getppid() == parent)
+    os._exit(0)  # nothing is left to be done, and libraries take their time over it
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
