@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lerobot_core.errors import DataError
 from lerobot_datasets.edit import plan as plans
-from lerobot_datasets.edit.execute import execute, require_free
+from lerobot_datasets.edit.execute import execute
+from lerobot_datasets.edit.place import require_free
 from lerobot_datasets.edit.plan import Plan, Source
 from lerobot_datasets.hub import locate
 from lerobot_datasets.v3.reader import Reader

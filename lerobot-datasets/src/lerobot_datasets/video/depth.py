@@ -45,6 +45,16 @@ class Quantiser:
         if self.use_log and self.depth_min + self.shift <= 0:
             raise ValueError(f"depth_min + shift is above 0 m, got {self.depth_min} + {self.shift}")
 
+    def codes(self, picture: np.ndarray) -> np.ndarray:
+        """Codes (…) uint16 of distances (…): floats [m] or whole numbers [mm]."""
+        metres = picture.astype(np.float64)
+        metres = metres if np.issubdtype(picture.dtype, np.floating) else metres / _MM_PER_M
+        low, high = self.depth_min, self.depth_max
+        if self.use_log:
+            low, high = np.log(low + self.shift), np.log(high + self.shift)
+            metres = np.log(np.maximum(metres, self.depth_min) + self.shift)
+        return np.clip(np.rint((metres - low) / (high - low) * (_CODES - 1)), 0, _CODES - 1).astype(np.uint16)
+
     def distances(self, unit: Unit) -> np.ndarray:
         """The distance of every code (4096,) float32; millimetres are whole."""
         low, high = self.depth_min, self.depth_max

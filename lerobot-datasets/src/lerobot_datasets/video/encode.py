@@ -60,6 +60,13 @@ def preset(config: EncoderConfig) -> int | str | None:
 
 def options(config: EncoderConfig) -> dict[str, str]:
     """The encoder's options in FFmpeg's names."""
+    found = dict(config.extra_options) | _structured(config)
+    if config.vcodec == "hevc":  # it tells its life to stderr otherwise
+        found["x265-params"] = ":".join([*filter(None, [found.get("x265-params")]), "log-level=error"])
+    return found
+
+
+def _structured(config: EncoderConfig) -> dict[str, str]:
     name = encoder_name(config.vcodec)
     out: dict[str, Any] = {"g": config.g}
     if name.endswith("videotoolbox"):
@@ -239,6 +246,6 @@ def describe(path: Path, config: EncoderConfig) -> dict[str, Any]:
             "video.preset": preset(config),
             "video.fast_decode": config.fast_decode,
             "video.video_backend": "pyav",
-            "video.extra_options": {},
+            "video.extra_options": dict(config.extra_options),
             "is_depth_map": False,
         }
