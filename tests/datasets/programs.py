@@ -176,7 +176,9 @@ def steps(random: Random, model: Model) -> Step:
         options = {
             "new": random.choice((None, *TEXTS)),
             "episodes": {n: random.choice(TEXTS) for n in numbers(2)},
-            "replacements": {random.choice((*present, *TASKS)): random.choice(TEXTS) for _ in range(random.randint(0, 2))},
+            "replacements": {
+                random.choice((*present, *TASKS)): random.choice(TEXTS) for _ in range(random.randint(0, 2))
+            },
         }
     if name == "split":
         options["taken"] = random.randint(0, 1)

@@ -345,7 +345,7 @@ class Making:
             had = before.get(f"stats/{key}/mean") is not None and key not in self._plan.added
             if feature.dtype in ("string", "language"):
                 continue
-            elif key in episode.stats:
+            if key in episode.stats:
                 out[key] = episode.stats[key]
             elif whole and had and key not in self._plan.anew:
                 values = {name: before.get(f"stats/{key}/{name}") for name in stats.NAMES}
@@ -403,7 +403,11 @@ def _described(feature: Feature, key: str, path: Path, how: Any) -> dict[str, An
     quantiser = attrs.asdict(clips.depth.quantiser(key, feature))
     unit = (feature.info or {}).get("depth_unit")
     head = {"is_depth_map": True} | ({"depth_unit": unit} if unit else {})
-    return head | {name: v for name, v in found.items() if name not in head} | {f"video.{n}": v for n, v in quantiser.items()}
+    return (
+        head
+        | {name: v for name, v in found.items() if name not in head}
+        | {f"video.{n}": v for n, v in quantiser.items()}
+    )
 
 
 def relative_stats(root: Path, info: Info, episodes: pa.Table, how: Relative) -> dict[str, np.ndarray]:

@@ -36,9 +36,13 @@ class Table:
             self._file = pq.ParquetFile(path)
             numbers = self._file.read(["episode_index", "task_index"], use_threads=False)
         except FileNotFoundError:
-            raise DataError(f"'{path}' not found", path=path, hint="the dataset is incomplete; fetch it again") from None
+            raise DataError(
+                f"'{path}' not found", path=path, hint="the dataset is incomplete; fetch it again"
+            ) from None
         except (pa.ArrowException, OSError, KeyError) as error:
-            raise DataError(f"'{path}' cannot be read: {first_sentence(error)}", path=path, hint=metadata.RESTORE) from error
+            raise DataError(
+                f"'{path}' cannot be read: {first_sentence(error)}", path=path, hint=metadata.RESTORE
+            ) from error
         if missing := {"episode_index", "task_index"} - set(numbers.column_names):
             raise DataError(f"'{path}' lacks the columns {', '.join(sorted(missing))} of info.json", path=path)
         self.tasks = numbers["task_index"].to_numpy()
@@ -47,7 +51,8 @@ class Table:
         starts = [0, *cuts.tolist()] if len(episodes) else []
         #: episode → its first row and the row after its last
         self._rows = {
-            int(episodes[start]): (start, stop) for start, stop in zip(starts, [*starts[1:], len(episodes)], strict=True)
+            int(episodes[start]): (start, stop)
+            for start, stop in zip(starts, [*starts[1:], len(episodes)], strict=True)
         }
         found = self._file.metadata
         groups = [found.row_group(i) for i in range(found.num_row_groups)]

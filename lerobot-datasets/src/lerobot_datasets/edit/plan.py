@@ -297,9 +297,7 @@ def retask(
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
 
-def merge(
-    sources: Sequence[Source], *, concatenate_videos: bool = True, concatenate_data: bool = True
-) -> Plan:
+def merge(sources: Sequence[Source], *, concatenate_videos: bool = True, concatenate_data: bool = True) -> Plan:
     """The episodes of several datasets, one after the other; equal task texts become one task.
 
     Files are joined while they fit together, or where `concatenate_…` is false each stays a file of its own.
@@ -459,13 +457,16 @@ def _require_relative(source: Source, relative: Relative) -> None:
     shapes = {key: "missing" if feature is None else str(feature) for key, feature in found.items()}
     if len({feature and feature.shape for feature in found.values()}) > 1 or None in found.values():
         raise DataError(
-            f"actions of '{source.root}' are not relative to its state: " + few(f"{k} is {v}" for k, v in shapes.items()),
+            f"actions of '{source.root}' are not relative to its state: "
+            + few(f"{k} is {v}" for k, v in shapes.items()),
             path=source.root,
             hint="actions and state of the same size are needed",
         )
     if relative.chunk_size < 1 or not any(length >= relative.chunk_size for length in source.lengths):
         raise DataError(
-            f"no episode of '{source.root}' has {relative.chunk_size} frames", path=source.root, hint="a smaller chunk_size"
+            f"no episode of '{source.root}' has {relative.chunk_size} frames",
+            path=source.root,
+            hint="a smaller chunk_size",
         )
     feature = found["action"]
     if relative.exclude and feature is not None and feature.elements is None:
@@ -486,7 +487,9 @@ def reencode(source: Source, encoder: EncoderConfig) -> Plan:
         DataError: it has no videos.
     """
     if not source.info.video_keys:
-        raise DataError(f"'{source.root}' has no videos", path=source.root, hint="lr dataset to-video makes some of images")
+        raise DataError(
+            f"'{source.root}' has no videos", path=source.root, hint="lr dataset to-video makes some of images"
+        )
     return _plan(source, _every(source), encoders=_encoders(source, source.info.video_keys, encoder))
 
 

@@ -25,6 +25,7 @@ from lerobot_datasets.edit.plan import Filling
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
 
+
 class Part(NamedTuple):
     """Packets to be copied: a file, all its packets, and which of them."""
 
