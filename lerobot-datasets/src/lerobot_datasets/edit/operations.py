@@ -40,9 +40,9 @@ def opened(dataset: Any) -> Source:
     """
     if isinstance(dataset, Source):
         return dataset
-    folder = Path(getattr(dataset, "root", dataset)).expanduser()
-    if folder.parent.is_dir():
-        place.recover(folder.absolute())
+    folder = Path(dataset if isinstance(dataset, (str, Path)) else dataset.root).expanduser().absolute()
+    if folder.name and folder.parent.is_dir():
+        place.recover(folder)
     return Source.of(Reader(folder if folder.is_dir() else locate(str(dataset))))
 
 
