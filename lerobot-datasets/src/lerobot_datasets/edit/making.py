@@ -24,7 +24,7 @@ from lerobot_datasets.edit import clips, language
 from lerobot_datasets.edit.clips import Cells, Pictures
 from lerobot_datasets.edit.origin import Origin
 from lerobot_datasets.edit.plan import Filling, Piece, Plan, Relative
-from lerobot_datasets.edit.videos import Part, Videos, again, parts
+from lerobot_datasets.edit.videos import File, Part, Videos, again, parts
 from lerobot_datasets.v3 import layout, metadata
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
@@ -48,9 +48,9 @@ class _Tables:
         self._next = self._place = Place()
         self._file: BinaryIO | None = None
         self._size = 0.0
-        self._source: Path | None = None
+        self._source: File | None = None
 
-    def add(self, table: pa.Table, source: Path, whole: float, share: float) -> Place:
+    def add(self, table: pa.Table, source: File, whole: float, share: float) -> Place:
         """Append an episode.
 
         Args:
@@ -72,7 +72,7 @@ class _Tables:
         self._source = source
         return self._place
 
-    def _is_full(self, source: Path, whole: float) -> bool:
+    def _is_full(self, source: File, whole: float) -> bool:
         limit = self._info.data_files_size_in_mb * MIB
         if self._filling == "filled":
             return self._size >= _NEARLY * limit
@@ -243,7 +243,8 @@ class Making:
         source = self._sources[piece.source]
         before = source.row(piece.episode)
         table = self._table(episode)
-        place = self._tables.add(table, *episode.source)
+        path, whole, share = episode.source
+        place = self._tables.add(table, (piece.source, path), whole, share)
         texts = list(self._tasks)
         row = {
             "episode_index": episode.number,
@@ -255,7 +256,7 @@ class Making:
             "dataset_to_index": episode.start + piece.length,
         }
         for key, videos in self._videos.items():
-            origin = None if key in self._plan.encoders else source.clip(key, piece).path
+            origin = None if key in self._plan.encoders else (piece.source, source.clip(key, piece).path)
             place, begin, end = videos.add(episode.videos[key], origin, self._info.fps)
             row |= {
                 f"videos/{key}/chunk_index": place.chunk,

@@ -26,6 +26,10 @@ from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
 
 
+#: A file of the plan's sources: the number of the source, which may be the same dataset twice, and the path.
+File = tuple[int, Path]
+
+
 class Part(NamedTuple):
     """Packets to be copied: a file, all its packets, and which of them."""
 
@@ -78,11 +82,11 @@ class Videos:
         self._root, self._info, self._key, self._filling = root, info, key, filling
         self._next = self._place = Place()
         self._out: Any = None
-        self._source: Path | None = None
+        self._source: File | None = None
         #: the first file that was written
         self.first: Path | None = None
 
-    def add(self, found: Sequence[Part], source: Path | None, fps: int) -> tuple[Place, float, float]:
+    def add(self, found: Sequence[Part], source: File | None, fps: int) -> tuple[Place, float, float]:
         """Append an episode; returns its file, and where it begins and ends in it [s].
 
         Args:
@@ -100,7 +104,7 @@ class Videos:
         self._size += size
         return self._place, begin / fps, self._frames / fps
 
-    def _full(self, size: int, found: Sequence[Part], source: Path | None) -> bool:
+    def _full(self, size: int, found: Sequence[Part], source: File | None) -> bool:
         """Whether the episode begins a new file."""
         if self._filling != "filled" and source is not None:
             if source == self._source:
