@@ -67,11 +67,8 @@ def test_equals_the_recorded_conversion(old: Path, twin: Path, tmp_path: Path, d
 def test_what_the_dataset_says_of_itself(old: Path, twin: Path, tmp_path: Path) -> None:
     target = tmp_path / "new"
     converted(old, "--output_dir", target)
-    mine, want = (json.loads((root / "meta" / "info.json").read_text()) for root in (target, twin))
-    for feature in want["features"].values():
-        feature.pop("fps", None)  # means nothing on a feature that is no video
+    mine, want = ((root / "meta" / "info.json").read_text() for root in (target, twin))
     assert mine == want
-    assert list(mine) == list(want)
     table, expected = Reader(target).episode_table(), Reader(twin).episode_table()
     assert set(table.column_names) == set(expected.column_names)
     for name in expected.column_names:

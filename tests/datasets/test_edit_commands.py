@@ -20,7 +20,18 @@ from lerobot_core.testing.offered import suites
 from lerobot_datasets import plugin
 from lerobot_datasets.v3.reader import Reader
 
-for _name in ("delete", "split", "merge", "tasks", "trim", "remove-feature", "add-feature", "stats"):
+for _name in (
+    "delete",
+    "split",
+    "merge",
+    "tasks",
+    "trim",
+    "remove-feature",
+    "add-feature",
+    "stats",
+    "reencode",
+    "to-video",
+):
     globals().update(suites(f"dataset {_name}"))
 
 

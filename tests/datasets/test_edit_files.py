@@ -50,27 +50,59 @@ GOLDEN: dict[str, Callable[[Path], Plan]] = {
     "split_frac_state_env_val": lambda folder: plans.split(source(folder / "state_env"), {"train": 0.5, "val": 0.5})[
         "val"
     ],
+    "split_frac_state_env_train": lambda folder: plans.split(source(folder / "state_env"), {"train": 0.5, "val": 0.5})[
+        "train"
+    ],
+    "delete_ep0_video2": lambda folder: plans.delete(source(folder / "video2"), [0]),
+    "merge_video2_x2": lambda folder: plans.merge([source(folder / "video2")] * 2),
     "remove_feature_state_only": lambda folder: plans.remove_features(
         source(folder / "state_only"), ["counter", "note"]
     ),
 }
 
 
+#: Where the other tool's order of tasks is that of a set, which differs from run to run.
+UNORDERED = ("delete_ep0_video2",)
+#: Where the other tool encodes videos again that are copied here.
+ENCODED_AGAIN = ("delete_ep0_video2",)
+
+
+def in_form(recorded: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) in 0 to 255."""
+    picture = recorded.transpose(1, 2, 0) if recorded.shape[0] == 3 else recorded
+    return picture.astype(float) * (1 if recorded.dtype == np.uint8 else 255)
+
+
 @pytest.mark.parametrize("name", GOLDEN)
 def test_results_are_those_of_the_ecosystem(fixtures: Path, tmp_path: Path, name: str) -> None:
+    if not (fixtures / "tools" / f"{name}.json").is_file():
+        pytest.skip("in the larger set of recorded data only")
     expected = json.loads((fixtures / "tools" / f"{name}.json").read_text())
     values = load_file(fixtures / "tools" / f"{name}.safetensors")
     execute(GOLDEN[name](fixtures / "datasets"), tmp_path / "out")
     reader = Reader(tmp_path / "out")
-    assert {task: i for i, task in enumerate(reader.tasks)} == expected["tasks"]
+    theirs = sorted(expected["tasks"], key=expected["tasks"].__getitem__)
+    assert (sorted(reader.tasks) if name in UNORDERED else reader.tasks) == (
+        sorted(theirs) if name in UNORDERED else theirs
+    )
     assert sorted(reader.features) == expected["features"]
     for row, want in zip(reader.all_episodes, expected["episodes"], strict=True):
         assert {key: row[key] for key in want} == want | {"tasks": row["tasks"]}
         assert set(row["tasks"]) == set(want["tasks"])
     found = [reader.columns(number) for number in range(reader.num_episodes)]
+    pictures = {
+        key: [picture for number in range(reader.num_episodes) for picture in reader.frames(number, key)]
+        for key in reader.info.video_keys
+    }
     for path, value in values.items():
         kind, key, *stat = path.split("/")
-        if kind == "col":
+        if path == "col/task_index":
+            mine = [reader.tasks[task] for c in found for task in c[key]]
+            assert mine == [theirs[int(task)] for task in value.ravel()]
+        elif kind == "frame":
+            mine = pictures[stat[0]][int(key)].astype(float)
+            assert np.abs(mine - in_form(value)).mean() < (6 if name in ENCODED_AGAIN else 1e-6), path
+        elif kind == "col":
             np.testing.assert_array_equal(np.concatenate([c[key] for c in found]).reshape(value.shape), value, path)
         elif kind == "stats" and key not in ("index", "episode_index", "task_index"):  # theirs are of the old numbers
             np.testing.assert_allclose((reader.stats or {})[key][stat[0]], value, rtol=1e-6, err_msg=path)
@@ -200,7 +232,7 @@ def test_an_incomplete_source_is_refused_before_anything_is_written(root: Path, 
     plan = plans.delete(source(root), [0])
     path = root / "data/chunk-000/file-000.parquet"
     pq.write_table(pq.read_table(path).slice(0, 9), path)
-    with pytest.raises(DataError, match=r"holds 4 of the 6 frames of episodes \[1, 2\]"):
+    with pytest.raises(DataError, match=r"holds 2 of the 4 frames of episode 2"):
         execute(plan, tmp_path / "out")
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import attrs
 import av
@@ -15,10 +16,10 @@ from lerobot_core.errors import DataError
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.edit import plan as plans
 from lerobot_datasets.edit import videos
+from lerobot_datasets.edit.clips import Packets, Pictures
 from lerobot_datasets.edit.execute import execute
 from lerobot_datasets.edit.plan import Source
 from lerobot_datasets.v3.reader import Reader
-from lerobot_datasets.video import encode
 
 
 def record(root: Path, lengths: list[int], encoder: EncoderConfig = PATIENT) -> Path:
@@ -38,13 +39,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Grows with every clip that is encoded again."""
     made: list[str] = []
-    original = videos.VideoFile
+    original = videos.encoded
 
-    def make(path: Path, *rest: object) -> encode.VideoFile:
-        made.append(path.name)
-        return original(path, *rest)  # type: ignore[arg-type]
+    def make(pictures: Pictures, target: Path, *rest: Any) -> Packets:
+        made.append(f"{pictures.length} frames")
+        return original(pictures, target, *rest)
 
-    monkeypatch.setattr(videos, "VideoFile", make)
+    monkeypatch.setattr(videos, "encoded", make)
     return made
 
 

@@ -19,6 +19,7 @@ NAMES = ("min", "max", "mean", "std", "count", *QUANTILES)
 
 _BINS = 5000
 _MARGIN = 1e-10
+_FEW = 1000
 
 
 class RunningStats:
@@ -45,7 +46,7 @@ class RunningStats:
             self._square = self._square + (square - self._square) * share
             self._widen(np.minimum(self.min, low), np.maximum(self.max, high))
         for d, bins in enumerate(self._bins):
-            bins += np.histogram(rows[:, d], bins=self._edges[d])[0]
+            bins += _histogram(rows[:, d], self._edges[d])
 
     def _widen(self, low: np.ndarray, high: np.ndarray) -> None:
         """Move the counts to bins over the new range; each old bin goes where its centre is."""
@@ -69,17 +70,24 @@ class RunningStats:
             "std": np.sqrt(np.maximum(0, self._square - self._mean**2)),
             "count": np.array([self.count]),
         }
+        dimensions = [(bins, np.cumsum(bins), edges) for bins, edges in zip(self._bins, self._edges, strict=True)]
         for name, q in QUANTILES.items():
             if self.count < 2:
                 out[name] = self._mean
             else:
-                pairs = zip(self._bins, self._edges, strict=True)
-                out[name] = np.array([_quantile(q * self.count, bins, edges) for bins, edges in pairs])
+                out[name] = np.array([_quantile(q * self.count, *dimension) for dimension in dimensions])
         return out
 
 
-def _quantile(target: float, bins: np.ndarray, edges: np.ndarray) -> float:
-    cumulative = np.cumsum(bins)
+def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """How many of the values (N,), which lie between the edges, fall in each bin; as `np.histogram`, and sooner for few."""
+    if len(values) > _FEW:
+        return np.histogram(values, bins=edges)[0]
+    found = np.searchsorted(edges, values, side="right") - 1
+    return np.bincount(np.minimum(found, _BINS - 1), minlength=_BINS)
+
+
+def _quantile(target: float, bins: np.ndarray, cumulative: np.ndarray, edges: np.ndarray) -> float:
     i = int(np.searchsorted(cumulative, target))
     if i == 0:
         return float(edges[0])
@@ -106,6 +114,15 @@ def sample_indices(length: int) -> np.ndarray:
     """Which frames of an episode of `length` frames are looked at: all up to 100, then sublinearly more, evenly spread."""
     least = min(100, length)
     return np.round(np.linspace(0, length - 1, max(least, min(int(length**0.75), 10_000)))).astype(int)
+
+
+def thinned(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, …), of a large one only every so many rows and columns."""
+    height, width = picture.shape[:2]
+    if max(height, width) < 300:
+        return picture
+    step = int(width / 150) if width > height else int(height / 150)
+    return picture[::step, ::step]
 
 
 def level_counts(picture: np.ndarray) -> np.ndarray:
@@ -147,7 +164,15 @@ def _levels_stats(levels: np.ndarray, weights: np.ndarray) -> dict[str, float]:
     bins = np.histogram(levels, bins=edges, weights=weights)[0]
     out = {"min": float(low), "max": float(high), "mean": mean}
     out["std"] = float(np.sqrt(max(0.0, float(levels.astype(np.float64) ** 2 @ weights / total) - mean**2)))
-    return out | {name: _quantile(q * total, bins, edges) for name, q in QUANTILES.items()}
+    cumulative = np.cumsum(bins)
+    return out | {name: _quantile(q * total, bins, cumulative, edges) for name, q in QUANTILES.items()}
+
+
+def depth_stats(pictures: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Statistics (1, 1, 1) of pictures of distances (H, W), in their own unit; `count` is how many they are."""
+    looked = [thinned(picture).astype(np.float64).ravel() for picture in pictures]
+    found = column_stats(np.concatenate(looked)[:, None])
+    return {name: np.array([len(looked)]) if name == "count" else found[name].reshape(1, 1, 1) for name in NAMES}
 
 
 # --- episodes, datasets -----------------------------------------------------------------------------------------------

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 
 from lerobot_core.errors import DataError, did_you_mean, few
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
-from lerobot_datasets import columns
+from lerobot_datasets import columns, config
+from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets.v3 import layout
 from lerobot_datasets.v3.metadata import Info
 from lerobot_datasets.v3.reader import Reader
 
 #: How a video was encoded, as opposed to what it is: may differ between datasets that are merged.
 _ENCODER = ("g", "crf", "preset", "fast_decode", "extra_options", "video_backend")
+
+#: How files of the sources become files of the new dataset: episodes fill one after the other, whole files are joined
+#: while they fit together, or each stays a file of its own.
+Filling = Literal["filled", "joined", "kept"]
 
 #: Columns that say where an episode is, not what is in it: their statistics rarely outlive an edit.
 POSITIONS = frozenset({"index", "episode_index", "task_index"})
@@ -32,18 +38,20 @@ class Source:
         info: its info.json.
         tasks: its task texts, by index.
         lengths: frames of each episode.
+        reader: the dataset where it is open, so that it is not opened again.
     """
 
     root: Path
     info: Info
     tasks: tuple[str, ...]
     lengths: tuple[int, ...]
+    reader: Reader | None = attrs.field(default=None, eq=False, repr=False)
 
     @classmethod
     def of(cls, reader: Reader) -> Source:
         """The metadata of a dataset that is open."""
         lengths = tuple(int(length) for length in reader.all_episodes["length"])
-        return cls(root=reader.root, info=reader.info, tasks=tuple(reader.tasks), lengths=lengths)
+        return cls(root=reader.root, info=reader.info, tasks=tuple(reader.tasks), lengths=lengths, reader=reader)
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +78,19 @@ class Piece:
 
 
 @attrs.frozen(kw_only=True)
+class Relative:
+    """Statistics of actions relative to the state at the first frame of a chunk, over all whole chunks of an episode.
+
+    Attributes:
+        exclude: words in the names of joints whose actions stay absolute.
+        chunk_size: frames in a chunk.
+    """
+
+    exclude: tuple[str, ...] = ("gripper",)
+    chunk_size: int = 50
+
+
+@attrs.frozen(kw_only=True)
 class Plan:
     """A dataset to be written.
 
@@ -79,6 +100,11 @@ class Plan:
         pieces: its episodes, in order.
         added: feature that no source has → its values (frames of the new dataset, …).
         anew: features whose statistics are computed from the frames, although the source has them.
+        encoders: camera → how its pictures are encoded, of videos again or of tables for the first time.
+        data: how tables of the sources become tables of the new dataset.
+        videos: the same of videos.
+        rates: features that are no videos name the rate, as the ecosystem's converter leaves them.
+        relative: statistics of the actions are those of actions relative to the state.
     """
 
     info: Info
@@ -86,6 +112,11 @@ class Plan:
     pieces: tuple[Piece, ...]
     added: Mapping[str, Any] = attrs.Factory(dict)
     anew: frozenset[str] = POSITIONS
+    encoders: Mapping[str, EncoderConfig] = attrs.Factory(dict)
+    data: Filling = "filled"
+    videos: Filling = "filled"
+    rates: bool = False
+    relative: Relative | None = None
 
     @property
     def frames(self) -> int:
@@ -103,6 +134,13 @@ class Plan:
         out += [f"feature '{key}' is added: {self.info.features[key]}" for key in self.added]
         if self.anew > POSITIONS:
             out += [f"statistics of '{key}' are computed anew" for key in self.info.features if key in self.anew]
+        out += [
+            f"'{key}' is encoded by {how.vcodec}, g={how.g}, crf={how.crf}, {how.pix_fmt}"
+            for key, how in self.encoders.items()
+        ]
+        if self.relative:
+            kept = f", but for {few(self.relative.exclude)}" if self.relative.exclude else ""
+            out.append(f"statistics of 'action' are relative to the state{kept}, chunks of {self.relative.chunk_size}")
         for number, piece in enumerate(self.pieces):
             cut = "" if self.is_whole(piece) else f", frames {piece.start} to {piece.stop - 1}"
             tasks = "".join(f", task '{old}' becomes '{new}'" for old, new in piece.tasks.items())
@@ -198,7 +236,7 @@ def trim(source: Source, drop_first: int = 0, drop_last: int = 0, episodes: Iter
     """Episodes without their first and last frames; all of them, or these.
 
     Raises:
-        DataError: no such episode, one would be left without frames, or a depth video would have to be cut.
+        DataError: no such episode, or one would be left without frames.
     """
     if drop_first < 0 or drop_last < 0 or drop_first + drop_last == 0:
         raise DataError(
@@ -207,12 +245,6 @@ def trim(source: Source, drop_first: int = 0, drop_last: int = 0, episodes: Iter
         )
     chosen = set(range(len(source.lengths)) if episodes is None else episodes)
     _require(source, sorted(chosen))
-    if depth := [key for key, feature in source.info.features.items() if feature.is_depth]:
-        raise DataError(
-            f"camera '{depth[0]}' of '{source.root}' holds depth, which this version cannot cut",
-            path=source.root,
-            hint=f"remove the feature '{depth[0]}' first",
-        )
     pieces = []
     for piece in _every(source):
         if piece.episode in chosen:
@@ -265,8 +297,10 @@ def retask(
 # --- datasets ---------------------------------------------------------------------------------------------------------
 
 
-def merge(sources: Sequence[Source]) -> Plan:
+def merge(sources: Sequence[Source], *, concatenate_videos: bool = True, concatenate_data: bool = True) -> Plan:
     """The episodes of several datasets, one after the other; equal task texts become one task.
+
+    Files are joined while they fit together, or where `concatenate_…` is false each stays a file of its own.
 
     Raises:
         DataError: lists in what they differ: rate, robot or features.
@@ -288,7 +322,13 @@ def merge(sources: Sequence[Source]) -> Plan:
         for key, feature in first.info.features.items()
     }
     pieces = [_whole(source, n, i) for i, source in enumerate(sources) for n in range(len(source.lengths))]
-    return Plan(info=attrs.evolve(first.info, features=features), sources=tuple(sources), pieces=tuple(pieces))
+    return Plan(
+        info=attrs.evolve(first.info, features=features),
+        sources=tuple(sources),
+        pieces=tuple(pieces),
+        data="joined" if concatenate_data else "kept",
+        videos="joined" if concatenate_videos else "kept",
+    )
 
 
 def _differences(first: Info, other: Info) -> list[str]:
@@ -330,14 +370,22 @@ def _settled(feature: Feature, all_of_them: Sequence[Feature]) -> Feature:
 # --- features and statistics ------------------------------------------------------------------------------------------
 
 
-def remove_features(source: Source, keys: Sequence[str]) -> Plan:
-    """Without these features.
+def modify_features(
+    source: Source, add: Mapping[str, tuple[np.ndarray, Sequence[str] | None]], remove: Sequence[str] = ()
+) -> Plan:
+    """With some features more and others less.
+
+    Args:
+        source: the dataset.
+        add: name → values (frames, …) in the order of the frames, and names of the elements of a row or None.
+        remove: features to leave out; one of them may come again with other values.
 
     Raises:
-        DataError: no such feature, a default column, or none would be left.
+        DataError: no such feature, a default column, none would be left, or there is not a value per frame.
+        FeatureError: a feature cannot be stored.
     """
-    own = [key for key in source.info.features if key not in DEFAULT_COLUMNS]
-    for key in keys:
+    own = {key: feature for key, feature in source.info.features.items() if key not in DEFAULT_COLUMNS}
+    for key in remove:
         if key in DEFAULT_COLUMNS:
             raise DataError(f"'{key}' is a column of every dataset and stays", hint="its own are " + few(own))
         if key not in own:
@@ -346,23 +394,22 @@ def remove_features(source: Source, keys: Sequence[str]) -> Plan:
                 path=source.root,
                 hint="its own are " + few(own),
             )
-    if not set(own) - set(keys):
+    features = {key: feature for key, feature in own.items() if key not in remove}
+    for key, (values, names) in add.items():
+        if key in features or key in DEFAULT_COLUMNS:
+            raise DataError(f"'{source.root}' has a feature '{key}'", path=source.root, hint="remove it first")
+        features[key] = _described(source, key, values, names)
+    if not features:
         raise DataError(f"no feature of '{source.root}' would be left", path=source.root, hint="keep one")
-    features = {key: feature for key, feature in source.info.features.items() if key not in keys}
     has_video = any(feature.dtype == "video" for feature in features.values())
+    features |= {key: feature for key, feature in source.info.features.items() if key in DEFAULT_COLUMNS}
     path = source.info.video_path if has_video else None
-    return _plan(source, _every(source), info=attrs.evolve(source.info, features=features, video_path=path))
+    info = attrs.evolve(source.info, features=features, video_path=path)
+    return _plan(source, _every(source), info=info, added={key: values for key, (values, _) in add.items()})
 
 
-def add_feature(source: Source, key: str, values: np.ndarray, names: Sequence[str] | None = None) -> Plan:
-    """With a feature more, from its values (frames, …) in the order of the frames.
-
-    Raises:
-        DataError: the dataset has it, or there is not a value per frame.
-        FeatureError: it cannot be stored.
-    """
-    if key in source.info.features:
-        raise DataError(f"'{source.root}' has a feature '{key}'", path=source.root, hint="remove it first")
+def _described(source: Source, key: str, values: np.ndarray, names: Sequence[str] | None) -> Feature:
+    """The feature that an array is of."""
     total = sum(source.lengths)
     if values.ndim == 0 or len(values) != total:
         raise DataError(
@@ -375,17 +422,99 @@ def add_feature(source: Source, key: str, values: np.ndarray, names: Sequence[st
     columns.check(key, feature)
     if names and (len(feature.shape) != 1 or len(names) != feature.shape[0]):
         raise DataError(f"{len(names)} names for {feature}", hint="give one name per element of a row")
-    own = {name: f for name, f in source.info.features.items() if name not in DEFAULT_COLUMNS}
-    defaults = {name: f for name, f in source.info.features.items() if name in DEFAULT_COLUMNS}
-    info = attrs.evolve(source.info, features={**own, key: feature, **defaults})
-    return _plan(source, _every(source), info=info, added={key: values})
+    return feature
 
 
-def restate(source: Source, *, pictures: bool = False) -> Plan:
-    """The same frames with statistics computed anew: of the numbers, and on request of the pictures."""
+def remove_features(source: Source, keys: Sequence[str]) -> Plan:
+    """Without these features; see `modify_features`."""
+    return modify_features(source, {}, keys)
+
+
+def add_feature(source: Source, key: str, values: np.ndarray, names: Sequence[str] | None = None) -> Plan:
+    """With a feature more; see `modify_features`."""
+    return modify_features(source, {key: (values, names)})
+
+
+def restate(source: Source, *, pictures: bool = False, relative: Relative | None = None) -> Plan:
+    """The same frames with statistics computed anew: of the numbers, and on request of the pictures.
+
+    Raises:
+        DataError: relative actions are asked for, and there is no action or state, or they differ in size.
+    """
+    features = source.info.features
+    if relative is not None:
+        _require_relative(source, relative)
     anew = [
         key
-        for key, feature in source.info.features.items()
-        if feature.dtype not in ("string", "language") and not feature.is_depth and (pictures or not feature.is_picture)
+        for key, feature in features.items()
+        if feature.dtype not in ("string", "language") and (pictures or not feature.is_picture)
     ]
-    return _plan(source, _every(source), anew=POSITIONS.union(anew))
+    return _plan(source, _every(source), anew=POSITIONS.union(anew), relative=relative)
+
+
+def _require_relative(source: Source, relative: Relative) -> None:
+    found = {key: source.info.features.get(key) for key in ("action", "observation.state")}
+    shapes = {key: "missing" if feature is None else str(feature) for key, feature in found.items()}
+    if len({feature and feature.shape for feature in found.values()}) > 1 or None in found.values():
+        raise DataError(
+            f"actions of '{source.root}' are not relative to its state: "
+            + few(f"{k} is {v}" for k, v in shapes.items()),
+            path=source.root,
+            hint="actions and state of the same size are needed",
+        )
+    if relative.chunk_size < 1 or not any(length >= relative.chunk_size for length in source.lengths):
+        raise DataError(
+            f"no episode of '{source.root}' has {relative.chunk_size} frames",
+            path=source.root,
+            hint="a smaller chunk_size",
+        )
+    feature = found["action"]
+    if relative.exclude and feature is not None and feature.elements is None:
+        raise DataError(
+            f"the elements of 'action' in '{source.root}' have no names to exclude {few(relative.exclude)} by",
+            path=source.root,
+            hint="exclude nothing",
+        )
+
+
+# --- encoding ---------------------------------------------------------------------------------------------------------
+
+
+def reencode(source: Source, encoder: EncoderConfig) -> Plan:
+    """Every video encoded again; depth without loss, by the codec of depth with this `g`.
+
+    Raises:
+        DataError: it has no videos.
+    """
+    if not source.info.video_keys:
+        raise DataError(
+            f"'{source.root}' has no videos", path=source.root, hint="lr dataset to-video makes some of images"
+        )
+    return _plan(source, _every(source), encoders=_encoders(source, source.info.video_keys, encoder))
+
+
+def to_video(source: Source, encoder: EncoderConfig, episodes: Iterable[int] | None = None) -> Plan:
+    """The images in the tables as videos; of these episodes, or of all.
+
+    Raises:
+        DataError: it has no images, or no such episode.
+    """
+    keys = [key for key, feature in source.info.features.items() if feature.dtype == "image"]
+    if not keys:
+        raise DataError(f"'{source.root}' has no images in its tables", path=source.root, hint="its cameras are videos")
+    pieces = _every(source)
+    if episodes is not None:
+        wanted = sorted(set(episodes))
+        _require(source, wanted)
+        pieces = [pieces[number] for number in wanted]
+    features = {
+        key: attrs.evolve(feature, dtype="video") if key in keys else feature
+        for key, feature in source.info.features.items()
+    }
+    info = attrs.evolve(source.info, features=features, video_path=layout.VIDEO_PATH)
+    return _plan(source, pieces, info=info, encoders=_encoders(source, keys, encoder))
+
+
+def _encoders(source: Source, keys: Iterable[str], encoder: EncoderConfig) -> dict[str, EncoderConfig]:
+    is_depth = {key: source.info.features[key].is_depth for key in keys}
+    return {key: attrs.evolve(config.DEPTH, g=encoder.g) if depth else encoder for key, depth in is_depth.items()}

@@ -23,4 +23,6 @@ def plan(source: Source, data_files_size_in_mb: int = 100, video_files_size_in_m
         info, data_files_size_in_mb=data_files_size_in_mb, video_files_size_in_mb=video_files_size_in_mb
     )
     pieces = tuple(Piece(episode=episode, stop=length) for episode, length in enumerate(source.lengths))
-    return Plan(info=info, sources=(source,), pieces=pieces, anew=frozenset())
+    return Plan(
+        info=info, sources=(source,), pieces=pieces, anew=frozenset(), data="joined", videos="joined", rates=True
+    )
