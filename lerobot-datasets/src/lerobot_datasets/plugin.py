@@ -38,7 +38,16 @@ def lr_dataset_backends() -> list[Component]:
             "LeRobotDataset folder, v3.0 or to read v2.x: parquet tables and mp4 videos",
             example={"repo_id": "example/set"},
             suite=f"{_SUITES}:LeRobotBackendSuite",
-        )
+        ),
+        Component(
+            "robomimic",
+            "lerobot_datasets.robomimic.config:RobomimicBackendConfig",
+            "lerobot_datasets.robomimic.backend:RobomimicBackend",
+            "robomimic's HDF5 file of demonstrations, to read and to import",
+            needs=("h5py=lerobot-datasets[robomimic]",),
+            example={"file": "demonstrations.hdf5"},
+            suite=f"{_SUITES}:RobomimicBackendSuite",
+        ),
     ]
 
 
