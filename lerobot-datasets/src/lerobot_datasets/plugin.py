@@ -22,6 +22,7 @@ _COMMANDS = (
     ("add-feature", "edit:add_feature", "Write a dataset with a feature more, from a file of values"),
     ("stats", "edit:stats", "Write a dataset with its statistics computed anew"),
     ("convert", "edit:convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
+    ("import", "import_:import_", "Write a dataset of another format, as robomimic's HDF5, in the format v3.0"),
     ("push", "push:push", "Push a dataset to the Hub"),
     ("pull", "pull:pull", "Pull a dataset from the Hub, whole or some episodes"),
     ("card", "card:card", "Print the card of a dataset, its README on the Hub"),
