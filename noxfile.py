@@ -20,7 +20,7 @@ MATRIX = "tests/template/matrix.py"
 ALL = (
     "./lerobot-core[new,testing]",
     "./lerobot-motors[opencv,demo]",
-    "./lerobot-datasets[torch]",
+    "./lerobot-datasets[torch,robomimic]",
     "./lerobot-policies",
     "./lerobot-serve",
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_datasets import checks
+from lerobot_datasets import checks, stats
 from lerobot_datasets.commands.check import check
 
 CAMERA = recordings.CAMERA
@@ -29,9 +30,11 @@ def looked_at(root: Path, *options: str) -> tuple[int, list[dict[str, Any]]]:
     return result.exit_code, json.loads(result.stdout)["findings"]
 
 
-@pytest.mark.parametrize("name", ["state_only", "state_env", "video2"])
-def test_recorded_datasets_are_sound(fixtures: Path, name: str) -> None:
-    assert looked_at(fixtures / "datasets" / name) == (0, [])
+def test_recorded_datasets_are_sound(fixtures: Path) -> None:
+    """v2.1, depth, pictures in tables and every other kind there is."""
+    found = {path.name: looked_at(path, "--all_frames") for path in sorted((fixtures / "datasets").iterdir())}
+    assert len(found) >= 6
+    assert found == dict.fromkeys(found, (0, []))
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +141,8 @@ def test_a_video_that_begins_elsewhere(dataset: Path) -> None:
         starts = found[name].to_pylist()
         starts[-1] += by
         pq.write_table(found.set_column(found.schema.get_field_index(name), name, pa.array(starts)), path)
-        [finding] = looked_at(dataset)[1]
-        assert (finding["check"], finding["column"], finding["episode"]) == (kind, CAMERA, 5)
+        [finding] = [f for f in looked_at(dataset)[1] if f["check"] == kind and f["episode"] is not None]
+        assert (finding["column"], finding["episode"]) == (CAMERA, 5)
         assert finding["row"] == (0 if kind == "drift" or len(found) == 1 else finding["row"])
 
 
@@ -172,6 +175,229 @@ def test_statistics_of_other_data(dataset: Path, name: str, says: str) -> None:
     [finding] = looked_at(dataset)[1]
     assert (finding["check"], finding["file"], finding["column"]) == ("stats", "meta/stats.json", "action")
     assert says in finding["message"]
+
+
+# --- files and tables of a dataset, and what must be said of each fault ---------------------------------------------------
+
+
+def last(root: Path, pattern: str) -> Path:
+    return sorted(root.glob(pattern))[-1]
+
+
+def episodes(root: Path, column: str, value: Any) -> None:
+    """Another value for the last episode in the table of episodes."""
+    path = last(root, "meta/episodes/*/*.parquet")
+    found = pq.read_table(path)
+    values = found[column].to_pylist()
+    values[-1] = value(values[-1]) if callable(value) else value
+    place = found.schema.get_field_index(column)
+    pq.write_table(found.set_column(place, column, pa.array(values, found.schema.field(place).type)), path)
+
+
+def info(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    path = root / "meta" / "info.json"
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def more_rows(root: Path) -> None:
+    path = last(root, "data/*/*.parquet")
+    found = pq.read_table(path)
+    number = found.schema.get_field_index("episode_index")
+    extra = found.slice(0, 2).set_column(number, "episode_index", pa.array([99, 99]))
+    pq.write_table(pa.concat_tables([found, extra]), path)
+
+
+def other_statistics(root: Path) -> None:
+    path = root / "meta" / "stats.json"
+    data = json.loads(path.read_text())
+    data[CAMERA]["mean"] = [[[0.9]]] * 3
+    path.write_text(json.dumps(data))
+
+
+def more_pictures(root: Path) -> None:
+    """A video of more pictures than rows: that of another file at its end."""
+    path = last(root, "videos/*/*/*.mp4")
+    with av.open(str(path)) as source:
+        count = sum(1 for packet in source.demux(video=0) if packet.size)
+    longer = encode_many(path, [recordings.picture(i) for i in range(count + 3)])
+    path.write_bytes(longer)
+
+
+def other_size(root: Path) -> None:
+    info(root, lambda data: data["features"][CAMERA].update(shape=[96, 128, 3]))
+
+
+def encode_many(path: Path, pictures: list[np.ndarray], g: int = 4) -> bytes:
+    """mp4 bytes of pictures, at 10 a second."""
+    out = path.with_name("new.mp4")
+    with av.open(str(out), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": str(g), "crf": "18"})
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    data = out.read_bytes()
+    out.unlink()
+    return data
+
+
+FAULTS: list[tuple[str, Callable[[Path], Any], dict[str, Any]]] = [
+    (
+        "a table of no episode",
+        lambda root: shutil.copy(last(root, "data/*/*.parquet"), root / "data" / "chunk-000" / "file-099.parquet"),
+        {"check": "orphan", "file": "data/chunk-000/file-099.parquet"},
+    ),
+    (
+        "a video of no episode",
+        lambda root: shutil.copy(
+            last(root, "videos/*/*/*.mp4"), root / "videos" / CAMERA / "chunk-000" / "file-099.mp4"
+        ),
+        {"check": "orphan", "file": f"videos/{CAMERA}/chunk-000/file-099.mp4"},
+    ),
+    ("rows of no episode", more_rows, {"check": "index", "message": "52 rows, its episodes have 50"}),
+    (
+        "rows that do not join",
+        lambda root: episodes(root, "dataset_from_index", lambda value: value + 1),
+        {"check": "episodes", "column": "dataset_from_index", "episode": 5},
+    ),
+    (
+        "a part of a video too long",
+        lambda root: episodes(root, f"videos/{CAMERA}/to_timestamp", lambda value: value + 0.3),
+        {"check": "episodes", "column": f"videos/{CAMERA}/to_timestamp", "episode": 5},
+    ),
+    (
+        "a task nobody knows",
+        lambda root: episodes(root, "tasks", ["fly"]),
+        {
+            "check": "episodes",
+            "column": "tasks",
+            "message": "names the task 'fly', which the table of tasks does not have",
+        },
+    ),
+    (
+        "a task of other rows",
+        lambda root: episodes(root, "tasks", ["task 0"]),
+        {"check": "episodes", "column": "tasks", "message": "names ['task 0'], its rows have ['task 1']"},
+    ),
+    (
+        "frames that are not there",
+        lambda root: info(root, lambda data: data.update(total_frames=51)),
+        {"check": "index", "file": "meta/info.json", "message": "total_frames is 51, the episodes have 50"},
+    ),
+    ("statistics of other pictures", other_statistics, {"check": "stats", "file": "meta/stats.json", "column": CAMERA}),
+    ("pictures of no episode", more_pictures, {"check": "video", "message": "3 pictures are in no episode"}),
+    ("another size", other_size, {"check": "dtype", "message": "pictures of 48x64, info.json says 96x128"}),
+]
+
+
+@pytest.mark.parametrize(("fault", "wanted"), [fault[1:] for fault in FAULTS], ids=[fault[0] for fault in FAULTS])
+def test_faults(dataset: Path, fault: Callable[[Path], Any], wanted: dict[str, Any]) -> None:
+    fault(dataset)
+    status, found = looked_at(dataset)
+    assert status == 1
+    assert any(wanted.items() <= finding.items() for finding in found), found
+
+
+def recorded_again(
+    root: Path, shown: Callable[[int], int], *, camera: str = "video", moving: bool = True, length: int = 50
+) -> Path:
+    """An episode whose pictures are those of other frames."""
+    writer = recordings.backend(root).create(recordings.features(camera), 10)
+    for i in range(length):
+        frame = recordings.frame(0, i % 60 if moving else 0)
+        frame["action"] += np.float32(i == 49)  # no column is dead
+        frame["observation.state"] += np.float32(i == 49)
+        writer.add(frame | {CAMERA: recordings.picture(shown(i))}, task="task")
+    writer.save_episode()
+    writer.finalize()
+    return root
+
+
+@pytest.mark.parametrize("camera", ["video", "image"])
+def test_a_camera_that_freezes_for_a_while(tmp_path: Path, camera: str) -> None:
+    root = recorded_again(tmp_path / "set", lambda i: 20 if 20 <= i < 45 else i, camera=camera)
+    [finding] = looked_at(root)[1]
+    assert (finding["check"], finding["row"], finding["column"]) == ("frozen", 20, CAMERA)
+    assert finding["message"] == "the same picture up to row 44, 2.4 s, while the robot moves"
+
+
+def test_a_camera_may_stand_still_with_the_robot_and_for_a_moment(tmp_path: Path) -> None:
+    still = recorded_again(tmp_path / "still", lambda i: 7 if i < 40 else i, moving=False)
+    assert looked_at(still) == (0, [])
+    moment = recorded_again(tmp_path / "moment", lambda i: 20 if 20 <= i < 35 else i)
+    assert looked_at(moment) == (0, [])
+
+
+def test_every_picture_is_looked_at_if_wished(tmp_path: Path) -> None:
+    """In a long episode statistics leave pictures out; a standstill that begins at one of those looks shorter than it is."""
+    first = next(i for i in range(50, 250) if i not in stats.sample_indices(250))
+    root = recorded_again(tmp_path / "set", lambda i: 3 if first <= i <= first + 20 else i, length=250)
+    assert looked_at(root) == (0, [])
+    [finding] = looked_at(root, "--all_frames")[1]
+    assert (finding["check"], finding["row"]) == ("frozen", first)
+
+
+def test_a_picture_of_a_table_that_is_damaged(tmp_path: Path) -> None:
+    root = recorded_again(tmp_path / "set", lambda i: i, camera="image")
+
+    def cut(values: dict[str, list[Any]]) -> None:
+        values[CAMERA][30]["bytes"] = values[CAMERA][30]["bytes"][:40]
+
+    file = table(root, cut)
+    [finding] = looked_at(root)[1]
+    assert (finding["check"], finding["file"], finding["column"]) == ("unreadable", file, CAMERA)
+    assert "is broken" in finding["message"]
+    assert looked_at(root, "--skip=stats", "--skip=frozen") == (0, []), "nothing is decoded"
+
+
+def test_faults_of_v21(fixtures: Path, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(fixtures / "datasets" / "v21", tmp_path / "set"))
+    video = last(root, "videos/*/*/*.mp4")
+    video.unlink()
+    file = root / "data" / "chunk-000" / "episode_000001.parquet"
+    shutil.copy(file, root / "data" / "chunk-000" / "episode_000077.parquet")
+    found = pq.read_table(file)
+    actions = found["action"].to_pylist()
+    actions[3][0] = float("nan")
+    place = found.schema.get_field_index("action")
+    pq.write_table(found.set_column(place, "action", pa.array(actions, found.schema.field(place).type)), file)
+    kinds = {(f["check"], f["episode"], f["row"]) for f in looked_at(root, "--skip=stats")[1]}
+    assert kinds == {("orphan", None, None), ("unreadable", 2, None), ("nan", 1, 3)}
+
+
+# --- what the reader asks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value", "wanted"),
+    [
+        ("index", 9, 50, ("index", 1, 2)),
+        ("frame_index", 6, 3, ("index", 0, 6)),
+        ("timestamp", 16, 9.0, ("timestamp", 1, 9)),
+        ("task_index", 3, 2, ("index", 0, 3)),
+        ("action", 12, np.nan, ("nan", 1, 5)),
+        ("observation.state", 12, np.nan, None),
+    ],
+)
+def test_the_first_impossible_row(column: str, row: int, value: float, wanted: Any) -> None:
+    lengths = np.array([7, 10])
+    number = np.concatenate([np.arange(n) for n in lengths])
+    columns = {
+        "index": 100 + np.arange(17),
+        "frame_index": number,
+        "timestamp": (number / 30).astype(np.float32),
+        "task_index": np.repeat([0, 1], lengths),
+        "action": np.zeros((17, 2), np.float32),
+        "observation.state": np.zeros((17, 2), np.float32),
+    }
+    given = (lengths, np.array([100, 107]), 2, 30, 1e-4)
+    assert checks.impossible(columns, *given) is None
+    columns[column][row] = value
+    found = checks.impossible(columns, *given)
+    assert (found and (found.check, found.episode, found.row)) == wanted
+    assert found is None or found.column == column
 
 
 def test_text_names_the_place(dataset: Path) -> None:

@@ -1,4 +1,4 @@
-"""The `lerobot` backend passes the suite that third parties use, with each way of storing pictures."""
+"""The backends pass the suite that third parties use; `lerobot` with each way of storing pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from lerobot_core.features import Feature
 from lerobot_datasets import plugin
-from lerobot_datasets.conformance import LeRobotBackendSuite
+from lerobot_datasets.conformance import LeRobotBackendSuite, RobomimicBackendSuite
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +33,7 @@ class TestPictures(LeRobotBackendSuite):
 
 class TestTables(LeRobotBackendSuite):
     size: ClassVar[Any] = None
+
+
+class TestRobomimic(RobomimicBackendSuite):
+    """As `lr plugins --check` runs it."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +20,7 @@ from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
 from lerobot_datasets import LeRobotDataset, columns
 from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.video import png
 
 
 @pytest.fixture
@@ -80,12 +83,66 @@ def test_episodes_rewritten(copy: Callable[[str], Path]) -> None:
     check_cases(root, video_backend="pyav")
 
 
-def test_picture_cells_of_bytes_alone() -> None:
-    feature = Feature(dtype="image", shape=(2, 2, 3))
-    found = columns.to_numpy(pa.array([b"one", b"two"]), "cam", feature)
-    assert [cell["bytes"] for cell in found] == [b"one", b"two"]
+PICTURE = Feature(dtype="image", shape=(16, 24, 3))
+
+
+def shades() -> np.ndarray:
+    rows, columns_ = np.mgrid[0:16, 0:24]
+    return np.stack([rows * 8, columns_ * 8, rows + columns_], axis=-1).astype(np.uint8)
+
+
+def coded(codec: str, pixels: str) -> bytes:
+    """File bytes of `shades`, as other tools than ours write them."""
+    context = av.CodecContext.create(codec, "w")
+    context.height, context.width, context.pix_fmt, context.time_base = 16, 24, pixels, Fraction(1)
+    context.color_range = 2 if pixels.startswith("yuvj") else 0
+    frame = av.VideoFrame.from_ndarray(shades(), format="rgb24").reformat(format=pixels)
+    return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+
+
+@pytest.mark.parametrize(
+    ("codec", "pixels", "off"),
+    [("png", "rgb24", 0), ("png", "rgba", 0), ("bmp", "bgr24", 0), ("mjpeg", "yuvj444p", 12)],
+)
+def test_picture_cells_of_other_kinds(codec: str, pixels: str, off: int) -> None:
+    cells = columns.to_numpy(pa.array([coded(codec, pixels)]), "cam", PICTURE)
+    found = png.decode(cells[0]["bytes"])
+    assert (found.shape, found.dtype) == ((16, 24, 3), np.uint8)
+    assert np.abs(found.astype(int) - shades()).max() <= off
+
+
+def test_grey_pictures_get_colours() -> None:
+    found = png.decode(coded("png", "gray"))
+    assert found.shape == (16, 24, 3)
+    assert (found == found[..., :1]).all()
+
+
+def test_cells_without_a_picture_are_named() -> None:
+    good = {"bytes": coded("png", "rgb24"), "path": "frame-000000.png"}
+    for cell, feature, says in [
+        (
+            {"bytes": None, "path": "frame-000001.png"},
+            PICTURE,
+            "row 1: the picture is not in the table, which names 'frame",
+        ),
+        ({"bytes": b"GIF89a...", "path": "x.gif"}, PICTURE, "row 1: no picture of a kind known, which are PNG, JPEG"),
+    ]:
+        cells = pa.array([good, cell], type=columns.IMAGE_TYPE)
+        with pytest.raises(DataError, match=f"'table.parquet': column 'cam', {says}"):
+            columns.to_numpy(cells, "cam", feature, "table.parquet")
+    depth = Feature(dtype="image", shape=(16, 24, 1), info={"is_depth_map": True})
+    with pytest.raises(DataError, match="row 0: no TIFF"):
+        columns.to_numpy(pa.array([good], type=columns.IMAGE_TYPE), "cam", depth)
+    with pytest.raises(DataError, match="of 20 bytes is broken"):
+        png.decode(good["bytes"][:20])
     with pytest.raises(DataError, match="column 'cam' is string"):
-        columns.to_numpy(pa.array(["one"]), "cam", feature)
+        columns.to_numpy(pa.array(["one"]), "cam", PICTURE)
+
+
+def test_picture_cells_of_bytes_alone() -> None:
+    data = [coded("png", "rgb24"), coded("bmp", "bgr24")]
+    found = columns.to_numpy(pa.array(data), "cam", PICTURE)
+    assert [cell["bytes"] for cell in found] == data
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
-"""What can be wrong with a dataset, told by its arrays and tables. Knows no files. *Pure.*"""
+"""What can be wrong with a dataset, told by its arrays and tables. Opens no files. *Pure.*"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,14 +15,16 @@ from lerobot_datasets.stats import Stats, aggregate
 #: Every check and what it finds.
 CHECKS = {
     "unreadable": "a file that is missing or cannot be read",
-    "dtype": "a column stored with another type than info.json says",
+    "orphan": "a file in data, videos or meta/episodes that no episode is in",
+    "dtype": "a column stored with another type, or a video of another size, than info.json says",
     "index": "rows that are not counted on: index, frame_index, episode_index, or a task that does not exist",
+    "episodes": "a table of episodes that does not fit itself, the rows or the tasks",
     "timestamp": "a timestamp off frame_index / fps by more than the tolerance",
     "nan": "an action or state that is not a number",
     "video": "more or fewer pictures in a video than rows",
     "drift": "a picture off its row's time by more than the tolerance",
     "dead": "an action or state that never changes",
-    "frozen": "a camera that shows the same picture for a whole episode",
+    "frozen": "a camera that shows the same picture for a whole episode, or for two seconds while the robot moves",
     "outlier": "an episode much shorter or longer than the others",
     "stats": "statistics that the data do not have",
 }
@@ -29,6 +32,12 @@ CHECKS = {
 _FEW = 5  # episodes that say nothing about what is usual
 _USUAL = 6.0  # deviations from the median up to which a length is usual
 _STATS = ("min", "max", "mean", "std")
+_NUMBERS = ("index", "frame_index", "task_index")
+_STILL_S = 2.0  # a shorter standstill of a picture says nothing [s]
+_MOVED = 0.2  # part of an episode's widest movement that is a movement
+_BLOCK = 8  # pixels of a side over which pictures are compared
+_SAME = 1.0  # levels by which blocks of the same picture differ once coded
+_CODED = 0.04  # by how much coding changes the mean and deviation of pictures
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +50,11 @@ class Finding:
     column: str | None = None
     episode: int | None = None
     row: int | None = None
+
+
+def in_file(name: Path, finding: Finding) -> Finding:
+    """A finding with the file it is in."""
+    return attrs.evolve(finding, file=str(name))
 
 
 def rows(columns: Mapping[str, np.ndarray], first: int, episode: int, tasks: int) -> Iterator[Finding]:
@@ -118,6 +132,161 @@ def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     after = np.clip(np.searchsorted(times, wanted), 1, max(len(times) - 1, 1))
     before, after = times[after - 1], times[np.minimum(after, len(times) - 1)]
     return np.where(wanted - before <= after - wanted, before, after)
+
+
+def outside(times: np.ndarray, spans: Sequence[tuple[float, float]]) -> int:
+    """How many pictures of a video, shown at rising times (P,) [s], are in none of the spans of its episodes [s]."""
+    inside = np.zeros(len(times), dtype=bool)
+    for start, stop in spans:
+        inside[slice(*np.searchsorted(times, (start, stop)))] = True
+    return int(np.sum(~inside))
+
+
+def table(
+    rows: Sequence[Mapping[str, Any]], fps: float, cameras: Sequence[str], tasks: Sequence[str]
+) -> Iterator[Finding]:
+    """Whether the table of episodes fits itself: rows that join, spans of videos as long as their rows, known tasks."""
+    first = 0
+    for row in rows:
+        episode, stop = row["episode_index"], first + row["length"]
+        for key, wanted in (("dataset_from_index", first), ("dataset_to_index", stop)):
+            if row.get(key, wanted) != wanted:
+                says = f"{key} is {row[key]}, the lengths before it make {wanted}"
+                yield Finding(check="episodes", message=says, column=key, episode=episode)
+        for camera in cameras:
+            key = f"videos/{camera}/to_timestamp"
+            span = row.get(key, 0.0) - row[f"videos/{camera}/from_timestamp"]
+            if row.get(key) is not None and abs(span - row["length"] / fps) > 0.5 / fps:
+                says = f"its part of the video is {span:.6f} s long, its rows take {row['length'] / fps:.6f} s"
+                yield Finding(check="episodes", message=says, column=key, episode=episode)
+        if unknown := [task for task in row.get("tasks") or () if task not in tasks]:
+            says = f"names the task '{unknown[0]}', which the table of tasks does not have"
+            yield Finding(check="episodes", message=says, column="tasks", episode=episode)
+        first = stop
+
+
+def named(found: np.ndarray, row: Mapping[str, Any], tasks: Sequence[str]) -> Iterator[Finding]:
+    """Whether the table of episodes names the tasks (N,) of an episode's rows, by index."""
+    if row.get("tasks") is None:
+        return
+    used = {tasks[i] for i in np.unique(found) if 0 <= i < len(tasks)}
+    if used != set(row["tasks"]):
+        says = f"names {sorted(row['tasks'])}, its rows have {sorted(used)}"
+        yield Finding(check="episodes", message=says, column="tasks", episode=row["episode_index"])
+
+
+# --- pictures that were looked at ---------------------------------------------------------------------------------------
+
+
+def blocks(picture: np.ndarray) -> np.ndarray:
+    """Mean level of each block of a picture (H, W, C), which coding hardly changes and a movement does."""
+    height, width = (max(size // _BLOCK, 1) * _BLOCK if size >= _BLOCK else size for size in picture.shape[:2])
+    grey = picture[:height, :width].astype(np.float32).mean(axis=2)
+    across = np.add.reduceat(grey, np.arange(0, width, _BLOCK), axis=1)
+    return np.add.reduceat(across, np.arange(0, height, _BLOCK), axis=0) / _BLOCK**2
+
+
+class Standstill:
+    """Runs of pictures that are the same, of pictures that are given one after another."""
+
+    def __init__(self) -> None:
+        self._shown: np.ndarray | None = None
+        self.runs: list[list[int]] = []
+
+    def add(self, row: int, picture: np.ndarray) -> None:
+        """The picture (H, W, C) of a row."""
+        seen = blocks(picture)
+        if self._shown is not None and np.abs(seen - self._shown).max() < _SAME:
+            self.runs[-1][1] = row
+        else:
+            self.runs.append([row, row])
+            self._shown = seen
+
+    def frozen(self, columns: Mapping[str, np.ndarray], fps: float) -> Iterator[tuple[int, str]]:
+        """Row and message of the runs that cannot be: of all rows, or long ones in which the robot moves."""
+        length = len(columns["frame_index"])
+        for first, last in self.runs:
+            if length > 1 and (first, last) == (0, length - 1):
+                yield first, "the same picture in the whole episode"
+            elif (last - first) / fps >= _STILL_S and _moves(columns, first, last):
+                yield first, f"the same picture up to row {last}, {(last - first) / fps:.1f} s, while the robot moves"
+
+
+def _moves(columns: Mapping[str, np.ndarray], first: int, last: int) -> bool:
+    for key in ("action", "observation.state"):
+        if key in columns and np.isfinite(columns[key]).all():
+            values = columns[key].reshape(len(columns[key]), -1)
+            if np.ptp(values[first : last + 1], axis=0).max() > _MOVED * np.ptp(values, axis=0).max():
+                return True
+    return False
+
+
+def camera(
+    key: str, found: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray], scale: float
+) -> Iterator[Finding]:
+    """Whether statistics of a camera are those of its pictures as decoded, which coding has changed a little.
+
+    Args:
+        key: the camera.
+        found: statistics of the pictures that statistics are made of, each (C, 1, 1).
+        stored: those of the dataset.
+        scale: greatest value of a picture.
+    """
+    for name in ("mean", "std"):
+        if name not in stored or stored[name].shape != found[name].shape:
+            yield Finding(check="stats", message=f"{name} is missing or of another shape", column=key)
+        elif len(wrong := np.flatnonzero(~(np.abs(stored[name] - found[name]).reshape(-1) <= _CODED * scale))):
+            i = int(wrong[0])
+            has, seen = stored[name].reshape(-1)[i], found[name].reshape(-1)[i]
+            says = f"{name} of channel {i} is {has:g}, that of the pictures is {seen:g}"
+            yield Finding(check="stats", message=says, column=key)
+
+
+# --- episodes, datasets -------------------------------------------------------------------------------------------------
+
+
+def impossible(
+    columns: Mapping[str, np.ndarray],
+    lengths: np.ndarray,
+    first: np.ndarray,
+    tasks: int,
+    fps: float,
+    tolerance_s: float,
+) -> Finding | None:
+    """The first thing that makes a dataset unusable, of the columns of many episodes at once; None for sound ones.
+
+    Args:
+        columns: the default columns and the actions (N, …).
+        lengths: frames of each episode (E,), N in all.
+        first: `index` of the first row of each episode (E,).
+        tasks: number of tasks.
+        fps: frames per second.
+        tolerance_s: how far a timestamp may be off [s].
+    """
+    number = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    late = np.abs(columns["timestamp"] - number / fps)
+    wrong = {
+        "index": columns["index"] != number + np.repeat(first, lengths),
+        "frame_index": columns["frame_index"] != number,
+        "task_index": (columns["task_index"] < 0) | (columns["task_index"] >= max(tasks, 1)),
+        "timestamp": ~(late <= tolerance_s),
+    }
+    for key, values in columns.items():
+        if key.startswith("action") and np.issubdtype(values.dtype, np.floating):
+            wrong[key] = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    hits = [(int(rows.argmax()), key) for key, rows in wrong.items() if rows.any()]
+    if not hits:
+        return None
+    at, key = min(hits)
+    says = {
+        "index": f"index is {columns['index'][at]}: rows are missing, doubled or not in order",
+        "frame_index": f"frame_index is {columns['frame_index'][at]}, expected {number[at]}",
+        "task_index": f"task_index is {columns['task_index'][at]}, the dataset has {tasks} tasks",
+        "timestamp": f"timestamp is {columns['timestamp'][at]:.6f} s, expected {number[at] / fps:.6f} s",
+    }.get(key, "holds NaN or infinity")
+    check = key if key == "timestamp" else "index" if key in _NUMBERS else "nan"
+    episode = int(np.searchsorted(np.cumsum(lengths), at, side="right"))
+    return Finding(check=check, message=says, column=key, episode=episode, row=int(number[at]))
 
 
 def lengths(frames: np.ndarray) -> Iterator[Finding]:

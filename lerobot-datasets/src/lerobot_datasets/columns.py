@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from lerobot_core.errors import DataError, FeatureError
 from lerobot_core.features import Feature
+from lerobot_datasets.video import png, tiff
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -187,10 +188,22 @@ def _objects(array: pa.Array, key: str, feature: Feature, where: Any) -> np.ndar
     for row, cell in enumerate(array.to_pylist()):
         if feature.dtype == "language":
             cell = [_utterance(entry) for entry in cell or ()]
-        elif feature.dtype == "image" and not isinstance(cell, dict):
-            cell = {"bytes": cell, "path": None}
+        elif feature.dtype == "image":
+            cell = cell if isinstance(cell, dict) else {"bytes": cell, "path": None}
+            if problem := _no_picture(cell, feature):
+                raise DataError(f"'{where}': column '{key}', row {row}: {problem}", path=where or None)
         out[row] = cell
     return out
+
+
+def _no_picture(cell: Mapping[str, Any], feature: Feature) -> str:
+    """Why a cell's bytes cannot be decoded, by the first of them; nothing is decoded."""
+    data = cell.get("bytes")
+    if data is None:  # the format keeps pictures in the table; a path is a name, and of the machine that wrote it
+        return f"the picture is not in the table, which names '{cell.get('path')}' only"
+    if feature.is_depth:
+        return "" if tiff.is_tiff(data) else "no TIFF, which depth pictures are"
+    return "" if png.kind(data) else f"no picture of a kind known, which are {png.KNOWN}"
 
 
 def _utterance(entry: Mapping[str, Any]) -> dict[str, Any]:

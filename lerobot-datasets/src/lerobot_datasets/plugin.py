@@ -24,6 +24,7 @@ _COMMANDS = (
     ("reencode", "features:reencode", "Write a dataset with its videos encoded again"),
     ("to-video", "features:to_video", "Write a dataset with the images in its tables as videos"),
     ("convert", "edit:convert", "Write a dataset of v2.1 or v2.0 in the format v3.0"),
+    ("import", "import_:import_", "Write a dataset of another format, as robomimic's HDF5, in the format v3.0"),
     ("push", "push:push", "Push a dataset to the Hub"),
     ("pull", "pull:pull", "Pull a dataset from the Hub, whole or some episodes"),
     ("card", "card:card", "Print the card of a dataset, its README on the Hub"),
@@ -40,7 +41,16 @@ def lr_dataset_backends() -> list[Component]:
             "LeRobotDataset folder, v3.0 or to read v2.x: parquet tables and mp4 videos",
             example={"repo_id": "example/set"},
             suite=f"{_SUITES}:LeRobotBackendSuite",
-        )
+        ),
+        Component(
+            "robomimic",
+            "lerobot_datasets.robomimic.config:RobomimicBackendConfig",
+            "lerobot_datasets.robomimic.backend:RobomimicBackend",
+            "robomimic's HDF5 file of demonstrations, to read and to import",
+            needs=("h5py=lerobot-datasets[robomimic]",),
+            example={"file": "demonstrations.hdf5"},
+            suite=f"{_SUITES}:RobomimicBackendSuite",
+        ),
     ]
 
 

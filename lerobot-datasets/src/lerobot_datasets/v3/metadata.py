@@ -363,6 +363,11 @@ def read_schema(path: Path) -> pa.Schema:
     return _opened(path, pq.read_schema)
 
 
+def read_row_count(path: Path) -> int:
+    """How many rows a parquet file has; DataError when it cannot be read."""
+    return int(_opened(path, pq.read_metadata).num_rows)
+
+
 def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """A parquet file; DataError when it cannot be read."""
     return _opened(path, lambda p: pq.ParquetFile(p).read(columns=columns))

@@ -15,6 +15,12 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _OFFSETS, _SAMPLES, _COUNTS, _FORMAT = 256
 _UNSIGNED, _FLOAT = 1, 3
 _NUMBERS = {1: "B", 3: "H", 4: "I"}  # field types BYTE, SHORT, LONG
 _KINDS = {(16, _UNSIGNED): "u2", (32, _FLOAT): "f4"}
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether file bytes begin as a TIFF does."""
+    return bytes(data[:4]) in _ORDERS
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -23,7 +29,7 @@ def decode(data: bytes) -> np.ndarray:
     Raises:
         DataError: the bytes are no TIFF, cut off, or of another kind.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(data[:4]))
+    order = _ORDERS.get(bytes(data[:4]))
     if order is None:
         raise DataError(f"a depth picture of {len(data)} bytes is no TIFF")
     try:
