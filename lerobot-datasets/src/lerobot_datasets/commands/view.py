@@ -22,11 +22,17 @@ from lerobot_datasets.view.server import Server
 @click.command()
 @click.argument("dataset", metavar="PATH_OR_REPO")
 @click.option("--episode", type=int, default=0, show_default=True, help="Episode shown first.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; other machines reach others.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; other machines reach others."
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port; a free one when not given.")
 @click.option("--open/--no-open", "opens", default=True, help="Show it in the browser at once.")
 @click.option(
-    "--rerun", metavar="[FILE.rrd]", is_flag=False, flag_value="", help="Log the episode to the rerun viewer, or a file."
+    "--rerun",
+    metavar="[FILE.rrd]",
+    is_flag=False,
+    flag_value="",
+    help="Log the episode to the rerun viewer, or a file.",
 )
 def view(dataset: str, episode: int, host: str, port: int, opens: bool, rerun: str | None) -> None:
     """Show the episodes of a dataset: videos, plots, texts and what deserves a second look. Ctrl-C ends it.

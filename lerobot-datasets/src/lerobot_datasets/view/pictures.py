@@ -51,9 +51,9 @@ def coloured(distances: np.ndarray, bounds: tuple[float, float]) -> bytes:
 
 
 _STEPS = np.linspace(0, 1, 256)
-_COLOURS = np.stack(
-    [np.interp(_STEPS, np.linspace(0, 1, len(_RAMP)), channel) for channel in _RAMP.T], axis=1
-).astype(np.uint8)  # (256, 3)
+_COLOURS = np.stack([np.interp(_STEPS, np.linspace(0, 1, len(_RAMP)), channel) for channel in _RAMP.T], axis=1).astype(
+    np.uint8
+)  # (256, 3)
 
 
 def bounds(key: str, feature: Feature, stats: Stats | None) -> tuple[float, float]:
@@ -103,5 +103,7 @@ def require_within(path: Path) -> Path:
         DataError: a path that metadata name leads out of the dataset's folder.
     """
     if path.is_absolute() or ".." in path.parts:
-        raise DataError(f"'{path}' leads out of the dataset's folder", hint="mend data_path and video_path in info.json")
+        raise DataError(
+            f"'{path}' leads out of the dataset's folder", hint="mend data_path and video_path in info.json"
+        )
     return path

@@ -93,7 +93,9 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where the page is."""
-        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(
+            self.host, f"[{self.host}]" if ":" in self.host else self.host
+        )
         return f"http://{name}:{self.server_port}/"
 
     def is_ours(self, host: str) -> bool:
@@ -116,7 +118,6 @@ class Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "lr", ""
     timeout = 60  # of a connection nobody uses [s]
 
     def do_GET(self) -> None:
@@ -141,6 +142,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._send_problem(HTTPStatus.METHOD_NOT_ALLOWED, "this page is for reading")
 
     do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_POST
+
+    def version_string(self) -> str:
+        return "lr"
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nobody needs a line per picture."""
@@ -181,7 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 first, last = part
                 says = f"bytes {first}-{last}/{size}"
-                self._head(HTTPStatus.PARTIAL_CONTENT, answer, last + 1 - first, Accept_Ranges="bytes", Content_Range=says)
+                self._head(
+                    HTTPStatus.PARTIAL_CONTENT, answer, last + 1 - first, Accept_Ranges="bytes", Content_Range=says
+                )
             file.seek(first)
             while first <= last and self.command != "HEAD":
                 piece = file.read(min(_MOST_AT_ONCE, last + 1 - first))
