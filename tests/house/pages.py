@@ -61,13 +61,14 @@ SHORT = {
     "lr teleoperate": ("--teleop_time_s=0.5",),
     "lr record": ("--dataset.episode_time_s=0.6", "--dataset.reset_time_s=0"),
     "lr train": ("--steps=1", "--batch_size=2", "--num_workers=0"),
+    "lr dataset view": ("--no-open",),
     "lr run": ("--episode_time_s=0.6", "--reset_time_s=0"),
 }
 
-#: `pip` checks what it would install, `nox` that there is such a session, `lr serve` runs beside what follows
+#: `pip` checks what it would install, `nox` that there is such a session, `lr serve` and `lr dataset view` run beside what follows
 BASH = """
 set -euo pipefail
-lr() { if [ "$1" = serve ]; then _lr "$@" & else _lr "$@"; fi; }
+lr() { case "$1 ${2:-}" in "serve "* | "dataset view") _lr "$@" & ;; *) _lr "$@" ;; esac; }
 _lr() { "$PYTHON" -c 'from lerobot_core.cli import main; main()' "$@"; }
 pip() { "$PYTHON" "$PAGES" pip "$@"; }
 nox() { "$PYTHON" "$PAGES" nox "$@"; }

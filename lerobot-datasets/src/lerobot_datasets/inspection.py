@@ -56,6 +56,13 @@ class Inspection:
             yield checks.in_file(layout.STATS, found) if found.check == "stats" else found
         yield from self._films.whole()
 
+    def episode(self, number: int) -> list[Finding]:
+        """What is wrong with the rows and videos of one episode, as far as it alone can tell."""
+        row = self._reader.all_episodes[number]
+        found = list(self._episode(row, row["dataset_from_index"]))
+        self._parts.clear()
+        return found
+
     def _episode(self, row: dict[str, Any], first: int) -> Iterator[Finding]:
         reader, episode = self._reader, row["episode_index"]
         name = reader.info.data_file(Place(row["data/chunk_index"], row["data/file_index"]))

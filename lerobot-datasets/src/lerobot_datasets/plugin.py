@@ -12,6 +12,7 @@ _SUITES = "lerobot_datasets.conformance"
 _COMMANDS = (
     ("info", "info:info", "Show what a dataset holds"),
     ("check", "check:check", "Find what is wrong with a dataset"),
+    ("view", "view:view", "Show the episodes of a dataset in the browser: videos, plots, texts"),
     ("repair", "repair:repair", "Finish what a killed recording left, and offer its unfinished episode back"),
     ("delete", "edit:delete", "Write a dataset without some of its episodes"),
     ("split", "edit:split", "Write parts of a dataset as datasets of their own"),
