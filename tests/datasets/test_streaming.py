@@ -134,10 +134,10 @@ def test_little_memory_gives_the_same(recorded: Path, small_blocks: None) -> Non
     wanted = list(stream(recorded))
     starved = stream(recorded, cache_bytes=0)
     assert all(same(*pair) for pair in zip(wanted, starved, strict=True))
-    assert starved._cache.held == 0
+    assert starved._store.cache.held == 0
     tight = stream(recorded, cache_bytes=20_000)
     assert all(same(*pair) for pair in zip(wanted, tight, strict=True))
-    assert 0 < tight._cache.held <= 20_000
+    assert 0 < tight._store.cache.held <= 20_000
 
 
 def test_pictures_are_changed(recorded: Path) -> None:

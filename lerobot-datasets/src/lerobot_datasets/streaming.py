@@ -7,14 +7,12 @@ decoded in one pass. The shuffle buffer holds frame numbers, no frames. Items eq
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -27,8 +25,7 @@ from lerobot_datasets.dataset import LeRobotDataset, _channels_first
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.stream import place, plan
 from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
-from lerobot_datasets.stream.cache import ByteCache
-from lerobot_datasets.stream.store import Store, is_url
+from lerobot_datasets.stream.store import is_url
 from lerobot_datasets.stream.tables import BLOCK_ROWS, Tables
 from lerobot_datasets.stream.videos import Videos
 from lerobot_datasets.v3.metadata import Episodes
@@ -106,16 +103,13 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         for name, value in {"buffer_size": buffer_size, "max_num_shards": max_num_shards}.items():
             if value < 1:
                 raise DataError(f"{name} is 1 or more, got {value}")
-        self._cache = ByteCache(cache_bytes)
-        if streaming:
-            self.root, self._store = place.locate(
-                repo_id, root, revision, cache=self._cache, force=force_cache_sync, options=storage_options
-            )
-            if self._store.place != self.root and is_url(root):
-                weakref.finalize(self, rmtree, self.root, ignore_errors=True)
-        else:
-            self.root = hub.locate(repo_id, root, revision, episodes=episodes, force=force_cache_sync)
-            self._store = Store(self.root, self._cache)
+        if not streaming and not is_url(root):
+            root = hub.locate(repo_id, root, revision, episodes=episodes, force=force_cache_sync)
+            force_cache_sync = False
+        self._place = place.locate(
+            repo_id, root, revision, force=force_cache_sync, cache_bytes=cache_bytes, options=storage_options
+        )
+        self.root, self._store = self._place.folder, self._place.store
         self.repo_id, self.revision, self.selected = repo_id, revision, episodes
         self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
         self.delta_timestamps = dict(delta_timestamps or {})
@@ -126,7 +120,7 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         for key in self._deltas:
             if key not in self._reader.features:
                 raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
-        self._tables = Tables(self._store, self._reader, self._cache)
+        self._tables = Tables(self._store, self._reader)
         self._wanted = Windows(self._tables, self._deltas)
         self._videos = Videos(self._store, self._reader, video_backend, tolerance_s)
         self._prepare(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
+import attrs
 import pyarrow.parquet as pq
 
 from lerobot_core.errors import DataError
@@ -20,32 +23,44 @@ from lerobot_datasets.v21 import metadata as v21
 _COPIED = 16 << 20
 
 
+@attrs.frozen(eq=False, weakref_slot=True)
+class Located:
+    """A dataset found.
+
+    Attributes:
+        folder: a folder with its metadata; one that was made for it goes with the last reference to this object.
+        store: where everything else lies.
+    """
+
+    folder: Path
+    store: Store
+
+
 def locate(
     repo_id: str,
-    root: str | Path | None,
-    revision: str | None,
+    root: str | Path | None = None,
+    revision: str | None = None,
     *,
-    cache: ByteCache,
     force: bool = False,
+    cache_bytes: int = 0,
     options: Mapping[str, Any] | None = None,
-) -> tuple[Path, Store]:
-    """A folder with the metadata, and where everything else lies.
-
-    `root` is a folder or an address; without it the dataset is under $HF_LEROBOT_HOME or, as with `force`, on the Hub. The
-    folder of an address is the caller's to remove.
+) -> Located:
+    """Find a dataset: `root` is a folder or an address; else it is under $HF_LEROBOT_HOME or, as with `force`, on the Hub.
 
     Raises:
         DataError: it is in none of these places, or cannot be reached.
     """
+    cache = ByteCache(cache_bytes)
     if is_url(root):
-        store = Store(str(root), cache, options)
-        folder = Path(tempfile.mkdtemp(prefix="lerobot-meta-"))
-        fetch_meta(store, folder)
-        return folder, store
+        found = Located(Path(tempfile.mkdtemp(prefix="lerobot-meta-")), Store(str(root), cache, options))
+        weakref.finalize(found, rmtree, found.folder, ignore_errors=True)
+        fetch_meta(found.store, found.folder)
+        return found
     folder = hub.locate(repo_id, root, revision, patterns=[hub.META], force=force)
     if root is not None or folder == layout.local_root(repo_id) or hub.offline():
-        return folder, Store(folder, cache)
-    return folder, Store(f"hf://datasets/{repo_id}@{folder.name}", cache, options)  # by commit: a tag may move
+        return Located(folder, Store(folder, cache))
+    address = f"hf://datasets/{repo_id}@{folder.name}"  # by commit: a tag may move
+    return Located(folder, Store(address, cache, options))
 
 
 def fetch_meta(store: Store, folder: Path) -> None:

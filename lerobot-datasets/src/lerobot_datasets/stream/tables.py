@@ -12,7 +12,6 @@ import numpy as np
 
 from lerobot_core.errors import DataError
 from lerobot_datasets import columns
-from lerobot_datasets.stream.cache import ByteCache
 from lerobot_datasets.stream.store import Store
 from lerobot_datasets.v3.layout import Place
 from lerobot_datasets.v3.reader import Reader
@@ -46,8 +45,8 @@ class Tables:
         cache: keeps what was read.
     """
 
-    def __init__(self, store: Store, reader: Reader, cache: ByteCache) -> None:
-        self._store, self.cache = store, cache
+    def __init__(self, store: Store, reader: Reader) -> None:
+        self._store, self.cache = store, store.cache
         self._features = columns.stored(reader.features)
         every, selected = reader.all_episodes, np.asarray(reader.selection, dtype=np.int64)
         self._numbers = selected
