@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from copy import copy
 from functools import cached_property
 from itertools import islice
@@ -33,7 +34,7 @@ from lerobot_datasets.v3.reader import Reader, pictures
 from lerobot_datasets.video import depth
 
 #: Bytes of pictures that are made at once.
-_MADE = 32 << 20
+_MADE = 16 << 20
 
 
 class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
@@ -243,25 +244,23 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         return self._items(self._order.blocks(epoch, self.rank, worker, workers), epoch, start, alone=info is None)
 
     def _items(self, blocks: Iterator[np.ndarray], epoch: int, given: int, alone: bool) -> Iterator[dict[str, Any]]:
-        threads = CONNECTIONS if not self._store.is_local else _cores() if alone else 0
-        pool = ThreadPoolExecutor(threads, "lerobot-stream") if threads else None
-        try:
+        with ExitStack() as stack:
             chunks = self._chunks(blocks, given)
-            if pool and not self._store.is_local:
-                chunks = fetched(chunks, self._frames.rows, self._wanted, self._videos, pool)
+            if not self._store.is_local:
+                fetchers = _threads(stack, CONNECTIONS, "lerobot-fetch")
+                chunks = fetched(chunks, self._frames.rows, self._wanted, self._videos, fetchers)
+            side_by_side = alone and len(self.meta.video_keys) > 1
+            decoders = _threads(stack, _cores(), "lerobot-decode") if side_by_side else None
+            position = self._position
             for numbers, skipped in chunks:
-                batch = self._made(self._frames.rows(numbers), epoch, pool)
+                batch = self._made(self._frames.rows(numbers), epoch, decoders)
                 keys = list(batch)
                 values = [v.unbind() if isinstance(v, torch.Tensor) else v for v in batch.values()]
-                position = self._position
                 del batch
                 for item in islice(zip(*values, strict=True), skipped, None):
                     position.given += 1
                     yield dict(zip(keys, item, strict=True))
-                del values
-        finally:
-            if pool:
-                pool.shutdown(cancel_futures=True)
+                del values, item
 
     def _chunks(self, blocks: Iterator[np.ndarray], given: int) -> Iterator[tuple[np.ndarray, int]]:
         """Frames to make at once, and how many of these were given before."""
@@ -312,6 +311,13 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
 
     _finished = LeRobotDataset._finished
+
+
+def _threads(stack: ExitStack, count: int, name: str) -> ThreadPoolExecutor:
+    """Threads that end with the stack; what waits for them then is not begun."""
+    pool = ThreadPoolExecutor(count, name)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool
 
 
 def _cores() -> int:

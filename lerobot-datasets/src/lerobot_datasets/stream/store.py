@@ -26,8 +26,11 @@ BLOCK = 256 * 1024
 #: Seconds from a failure to the next attempt.
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 
-#: Bytes at the end of a table fetched with its footer, and bytes of metadata copied at once.
-_FOOTER, _COPIED = 64 * 1024, 16 << 20
+#: Bytes at the end of a table that are fetched with its footer.
+_FOOTER = 64 * 1024
+
+#: Most bytes fetched at once of a file that is read through.
+_AHEAD = 8 << 20
 
 _INCOMPLETE = "the dataset is incomplete; its owner must copy or push the file again"
 _NO_PARTS = "the place must serve parts of files"
@@ -186,9 +189,9 @@ class Store:
         elif footer is None:
             size = self.size(path)
             start = max(0, size - _FOOTER)
-            place = _Part(self, path, start, self.fetch(path, start, size))
+            place = RemoteFile(self, path, start, self.fetch(path, start, size))
         else:
-            place = _Part(self, path, start, self.fetch(path, start, stop))
+            place = RemoteFile(self, path, start, self.fetch(path, start, stop))
         try:
             return pq.ParquetFile(place, metadata=footer, pre_buffer=False)
         except (pa.ArrowException, OSError) as error:
@@ -210,12 +213,24 @@ def _span(footer: pq.FileMetaData, groups: Sequence[int]) -> tuple[int, int]:
     return min(start, stop), stop
 
 
-class _Part(io.RawIOBase):
-    """A remote file of which a part is here already; the rest is fetched when asked for."""
+class RemoteFile(io.RawIOBase):
+    """A remote file to be read by others, of which a part is here.
 
-    def __init__(self, store: Store, path: str, start: int, data: bytes) -> None:
+    Args:
+        store: where it lies.
+        path: which it is.
+        start: first byte of the part that is here.
+        data: that part.
+        ahead: bytes fetched at least; twice as many each time that reading goes on where it ended.
+    """
+
+    def __init__(self, store: Store, path: str, start: int = 0, data: bytes = b"", ahead: int = 0) -> None:
         self._store, self._path, self._start, self._data = store, path, start, data
-        self._at = 0
+        self._ahead, self._at = ahead, 0
+
+    @property
+    def name(self) -> str:
+        return self._store.name(self._path)
 
     def readable(self) -> bool:
         return True
@@ -232,14 +247,17 @@ class _Part(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        stop = self._store.size(self._path)
-        stop = stop if size < 0 else min(self._at + size, stop)
-        start, self._at = self._at, max(stop, self._at)
+        end = self._store.size(self._path)
+        start, stop = self._at, end if size < 0 else min(self._at + size, end)
+        self._at = max(start, stop)
         if stop <= start:
             return b""
-        if self._start <= start and stop <= self._start + len(self._data):
-            return self._data[start - self._start : stop - self._start]
-        return self._store.fetch(self._path, start, stop)
+        if not self._start <= start <= stop <= self._start + len(self._data):
+            if self._ahead and self._start <= start <= self._start + len(self._data):
+                self._ahead = min(2 * self._ahead, _AHEAD)
+            self._data = self._store.fetch(self._path, start, max(stop, min(start + self._ahead, end)))
+            self._start = start
+        return self._data[start - self._start : stop - self._start]
 
 
 # --- fsspec -----------------------------------------------------------------------------------------------------------
