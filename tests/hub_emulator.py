@@ -290,12 +290,13 @@ class Handler(BaseHTTPRequestHandler):
         if file not in files:
             raise Refused(404, "EntryNotFound")
         data = files[file]
-        begin = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        at = int(begin[1]) if begin else 0
+        part = re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        at, stop = (int(part[1]), min(int(part[2] or len(data)) + 1, len(data))) if part else (0, len(data))
         headers = {"ETag": f'"{_etag(file, data)}"', "X-Repo-Commit": repository.commit_of(revision)}
-        if at:
-            headers["Content-Range"] = f"bytes {at}-{len(data) - 1}/{len(data)}"
-        self.reply(data[at:], 206 if at else 200, headers, cut=cut and self.command == "GET")
+        headers["Accept-Ranges"] = "bytes"
+        if part:
+            headers["Content-Range"] = f"bytes {at}-{stop - 1}/{len(data)}"
+        self.reply(data[at:stop], 206 if part else 200, headers, cut=cut and self.command == "GET")
 
     def reply(self, data: bytes, status: int = 200, headers: dict[str, str] | None = None, cut: bool = False) -> None:
         self.send_response(status)

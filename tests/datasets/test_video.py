@@ -74,12 +74,12 @@ def test_open_decoders_are_few_and_stay_home(joined: Path, monkeypatch: pytest.M
     reader = decode.VideoReader("pyav", size=1)
     for path in (joined, joined.with_name("0.mp4"), joined):
         reader.frames(path, np.array([0.5]))
-        assert list(reader._open) == [path]
+        assert list(reader._open) == [(path, decode.RGB)]
     assert not pickle.loads(pickle.dumps(reader))._open  # noqa: S301
-    mine = reader._open[joined]
+    mine = reader._open[joined, decode.RGB]
     monkeypatch.setattr(os, "getpid", lambda: -1)
     reader.frames(joined, np.array([0.5]))
-    assert reader._open[joined] is not mine, "a forked process opens its own"
+    assert reader._open[joined, decode.RGB] is not mine, "a forked process opens its own"
 
 
 def test_joining_unlike_videos_is_refused(tmp_path: Path) -> None:

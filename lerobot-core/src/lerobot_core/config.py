@@ -389,7 +389,7 @@ def _names_below(hints: Mapping[str, Any]) -> list[str]:
 def _scalar(value: Any, kind: Any) -> Any:
     text = value if isinstance(value, Text) else None
     if kind is str:
-        return str(value) if isinstance(value, str) else _BAD
+        return str(value) if isinstance(value, (str, Path)) else _BAD
     if kind is Path:
         return Path(value) if isinstance(value, (str, Path)) else _BAD
     if kind is bool:

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "LeRobotDataset": "lerobot_datasets.dataset",
     "LeRobotDatasetMetadata": "lerobot_datasets.meta",
+    "StreamingLeRobotDataset": "lerobot_datasets.streaming",
     "EpisodeAwareSampler": "lerobot_datasets.sampler",
     "ImageTransforms": "lerobot_datasets.transforms",
 }

@@ -30,22 +30,63 @@ class LeRobotReader(Reader):
             DataError: a video is missing.
         """
         from lerobot_datasets.dataset import LeRobotDataset
-        from lerobot_datasets.transforms import ImageTransforms
 
-        if isinstance(transforms, Mapping):
-            transforms = ImageTransforms(**transforms)
         self.require_videos()
         return LeRobotDataset(
             self._config.repo_id,
             root=self.root,
             episodes=self.selection,
-            image_transforms=transforms,
+            image_transforms=_image_transforms(transforms),
             delta_timestamps=delta_timestamps,
             tolerance_s=self._config.tolerance_s,
             video_backend=self._config.video_backend,
             return_uint8=self._config.return_uint8,
             depth_output_unit=self._config.depth_output_unit,
         )
+
+
+class StreamingReader(LeRobotReader):
+    """A dataset whose tables and videos stay where they are: its metadata, and it as a torch dataset to stream.
+
+    Where it is a folder, columns and frames can be read too.
+    """
+
+    def __init__(self, config: LeRobotBackendConfig, episodes: Sequence[int] | None) -> None:
+        from lerobot_datasets.stream import place
+
+        self._located = place.locate(config.repo_id, config.root, config.revision)
+        super().__init__(config, self._located.folder, episodes)
+
+    def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
+        """The same episodes as a `StreamingLeRobotDataset`; `transforms` are as for `LeRobotReader.torch`.
+
+        Raises:
+            ConfigError: arguments that ImageTransforms does not take.
+            DataError: the dataset is incomplete or cannot be reached.
+        """
+        from lerobot_datasets.streaming import StreamingLeRobotDataset
+
+        config = self._config
+        return StreamingLeRobotDataset(
+            config.repo_id,
+            config.root,
+            self.selection,
+            _image_transforms(transforms),
+            delta_timestamps,
+            config.tolerance_s,
+            config.revision,
+            buffer_size=config.buffer_size,
+            max_num_shards=config.max_num_shards,
+            return_uint8=config.return_uint8,
+            video_backend=config.video_backend,
+            depth_output_unit=config.depth_output_unit,
+        )
+
+
+def _image_transforms(given: Any) -> Any:
+    from lerobot_datasets.transforms import ImageTransforms
+
+    return ImageTransforms(**given) if isinstance(given, Mapping) else given
 
 
 class LeRobotBackend:
@@ -90,6 +131,8 @@ class LeRobotBackend:
         Raises:
             DataError: no such dataset, or it cannot be read.
         """
+        if self.config.streaming:
+            return StreamingReader(self.config, episodes)
         patterns = None if self.config.download_videos else ["meta/*", "data/*"]
         root = hub.locate(
             self.config.repo_id, self.config.root, self.config.revision, patterns=patterns, episodes=episodes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import attrs
@@ -72,7 +71,7 @@ class LeRobotBackendConfig:
 
     Attributes:
         repo_id: name of the dataset, as `user/name`.
-        root: its folder; $HF_LEROBOT_HOME/<repo_id> when not set.
+        root: its folder; $HF_LEROBOT_HOME/<repo_id> when not set. For streaming also an address, as s3://bucket/set.
         revision: version tag, branch or commit on the Hub.
         vcodec: video encoder for recording.
         encoder: further options of the video encoder.
@@ -83,12 +82,15 @@ class LeRobotBackendConfig:
         private: only its owner may see the repository that a recording is pushed to.
         tags: tags named in the card of a recording that is pushed, beside LeRobot.
         depth_output_unit: unit of depth pictures and their statistics.
+        streaming: train from tables and videos that stay where they are, in the order of a shuffle buffer.
+        buffer_size: frame numbers that streaming draws from.
+        max_num_shards: parts of the dataset that streaming fills the buffer from at a time.
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].
     """
 
     repo_id: str
-    root: Path | None = None
+    root: str | None = attrs.field(default=None, converter=attrs.converters.optional(str))
     revision: str | None = None
     vcodec: VideoCodec | None = None
     encoder: EncoderConfig = EncoderConfig()
@@ -99,12 +101,17 @@ class LeRobotBackendConfig:
     private: bool = False
     tags: list[str] = attrs.field(factory=list)
     depth_output_unit: Literal["mm", "m"] = "mm"
+    streaming: bool = False
+    buffer_size: int = 1000
+    max_num_shards: int = 16
     data_files_size_in_mb: int = 100
     video_files_size_in_mb: int = 200
 
     def __attrs_post_init__(self) -> None:
         if not self.repo_id.strip("/"):
             raise ValueError("repo_id is empty; give user/name")
+        if self.buffer_size < 1 or self.max_num_shards < 1:
+            raise ValueError("buffer_size and max_num_shards are 1 or more")
         if self.data_files_size_in_mb < 1 or self.video_files_size_in_mb < 1:
             raise ValueError("data_files_size_in_mb and video_files_size_in_mb are 1 MiB or more")
 

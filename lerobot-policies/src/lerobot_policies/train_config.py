@@ -61,7 +61,6 @@ class TrainDataset:
         use_imagenet_stats: scale colour cameras by the statistics of ImageNet instead of the dataset's
         image_transforms: random changes of the pictures
         repo_type: kind of the Hub repository
-        streaming: read from the Hub while training; not supported
         eval_split: part of the episodes kept for evaluation; not supported
         backend: format of the dataset
     """
@@ -71,7 +70,6 @@ class TrainDataset:
     use_imagenet_stats: bool = True
     image_transforms: ImageTransforms = attrs.Factory(ImageTransforms)
     repo_type: str = "dataset"
-    streaming: bool = False
     eval_split: float = 0.0
     backend: Choice[DatasetBackend] = rest()
 
@@ -154,7 +152,6 @@ _OFF: dict[str, Any] = {
     "sample_weighting": None,
     "eval_steps": 0,
     "save_checkpoint_to_hub": False,
-    "dataset.streaming": False,
     "dataset.eval_split": 0.0,
 }
 
@@ -321,6 +318,9 @@ _DATASET_KEYS = [
     "eval_split",
 ]
 
+#: Those that the order of the samples depends on besides, where they are streamed.
+_STREAMING_KEYS = ["buffer_size", "max_num_shards"]
+
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
     """The object of a `train_config.json`."""
@@ -328,7 +328,8 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
     data["policy"] = policy_json(config.policy.config)
     data["tolerance_s"] = config.tolerance_s or data["dataset"].get("tolerance_s", 1e-4)
     if config.dataset.backend.type == "lerobot":
-        data["dataset"] = {key: data["dataset"].get(key) for key in _DATASET_KEYS}
+        order = _STREAMING_KEYS if data["dataset"].get("streaming") else ()
+        data["dataset"] = {key: data["dataset"].get(key) for key in (*_DATASET_KEYS, *order)}
     for name in ("optimizer", "scheduler"):
         chosen = getattr(config, name)
         data[name] = None if chosen is None else chosen.to_json()

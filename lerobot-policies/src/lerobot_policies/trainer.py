@@ -19,7 +19,7 @@ from typing import Any, Self
 import attrs
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from lerobot_core import plugins
 from lerobot_core.errors import ConfigError, LeRobotError
@@ -118,7 +118,7 @@ class Trainer:
             num_workers=worker_count(config, options),
         )
         self.dataset = reader.torch(*torch_arguments(config, options, reader))
-        self.sampler = self.dataset.sampler(seed=config.seed, shuffle=True, drop_last=options.drop_last_frames)
+        self.sampler = self._sampler(options.drop_last_frames)
         if config.batch_size > len(self.sampler):
             raise ConfigError(
                 f"batch_size {config.batch_size} is more than the dataset's {len(self.sampler)} frames to train on",
@@ -127,6 +127,13 @@ class Trainer:
         self.step, self._random = 0, None
         if config.resume:
             self._resume(Path(config.checkpoint_path))
+
+    def _sampler(self, drop_last: int) -> Any:
+        """The order of the samples; of an iterable dataset it is that dataset in the order wanted."""
+        config, order = self.config, {"shuffle": True, "drop_last": drop_last}
+        if isinstance(self.dataset, IterableDataset):
+            return self.dataset.sampler(seed=config.seed, batch_size=config.batch_size, **order)
+        return self.dataset.sampler(seed=config.seed, **order)
 
     def _prepare_optimizer(self) -> None:
         """The policy's preset and its groups, unless the run has its own; both end up in the stored config."""
@@ -194,20 +201,24 @@ class Trainer:
                 "prefetch_factor": config.prefetch_factor,
                 "persistent_workers": config.persistent_workers,
             }
+        iterable = isinstance(self.sampler, IterableDataset)
+        source = {"dataset": self.sampler} if iterable else {"dataset": self.dataset, "sampler": self.sampler}
         loader = DataLoader(
-            self.dataset,
+            **source,
             batch_size=config.batch_size,
-            sampler=self.sampler,
             collate_fn=self.dataset.collate,
             pin_memory=device.startswith("cuda"),
             generator=torch.Generator(),  # its draws must not shift the model's
             **parallel,
         )
         while True:
-            if self.sampler.state_dict()["start_index"] == 0:
+            state = self.sampler.state_dict()
+            if state["start_index"] == 0:
                 # the ecosystem's loader takes this draw at the start of an epoch; with it a seed gives the same run
                 torch.empty((), dtype=torch.int64).random_()
             yield from loader
+            if iterable:  # its copies in workers do not tell that the epoch is over
+                self.sampler.set_epoch(state["epoch"] + 1)
 
     def _update(self, batch: Mapping[str, Any], window: Window) -> float:
         batch = self.policy.preprocessor(on_device(batch, self.policy.config.device))

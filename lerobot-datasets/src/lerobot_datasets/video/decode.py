@@ -7,18 +7,23 @@ and put back in the order asked for.
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
+import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from lerobot_core.errors import DataError
+from lerobot_datasets.video import decoders
+from lerobot_datasets.video.decoders import Source
+from lerobot_datasets.video.packets import PacketTable, Run
 
 logger = logging.getLogger(__name__)
 
@@ -27,89 +32,91 @@ RGB = "rgb24"
 _INSTALL = "pip install torchcodec (a version built for the installed torch) and FFmpeg 4 to 8, or choose pyav"
 
 
+class Wanted(NamedTuple):
+    """Frames of one video, and where they are to be put.
+
+    Attributes:
+        path: the video.
+        times: of the frames (n,) [s], in any order and as often as you like.
+        out: pictures (N, H, W, 3) uint8, or codes (N, H, W) uint16, that are to be filled.
+        slots: the place in `out` of each time (n,).
+        pixels: pixel format of `out`.
+    """
+
+    path: Path
+    times: np.ndarray
+    out: np.ndarray
+    slots: np.ndarray
+    pixels: str = RGB
+
+
+#: A part of the work that can be done beside others.
+Job = Callable[[], None]
+
+
 class Decoder(Protocol):
     """One open video."""
 
-    def frames(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures (N, H, W, 3) uint8, or codes (N, H, W) uint16, nearest to ascending times (N,) [s], and their own times (N,) [s]."""
+    def jobs(self, wanted: Wanted, tolerance_s: float, parts: int) -> Sequence[Job]:
+        """What must be done to fill the wanted frames in, in about as many parts as can be done at once."""
+        ...
+
+    def shape(self, pixels: str) -> tuple[int, ...]:
+        """Of one frame: (H, W, 3) of rgb24, (H, W) of depth codes."""
         ...
 
     def close(self) -> None: ...
 
 
 class PyavDecoder:
-    """Decodes with FFmpeg through PyAV, on one thread: loaders bring their own processes."""
+    """Decodes with FFmpeg through PyAV, which is fed the packets directly."""
 
-    def __init__(self, path: Path, pixels: str = RGB) -> None:
-        self._pixels = pixels
-        self._container = av.open(str(path))
-        stream = self._stream = self._container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        self._tick = float(stream.time_base)
-        self._start = stream.start_time or 0
-        self._period = 1 / float(stream.average_rate)
-        self._colours = VideoReformatter()  # kept: setting up the conversion costs more than converting a small picture
-        self._keys = np.sort([entry.timestamp for entry in stream.index_entries if entry.is_keyframe])
-        self._decoded: Iterator[av.VideoFrame] = iter(())
-        self._current: av.VideoFrame | None = None
-        self._previous: av.VideoFrame | None = None
+    def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            self._source = Source(tables(path), self._read)
+        except BaseException:
+            self.close()
+            raise
 
-    def frames(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        out, stamps = [], np.empty(len(times))
-        for i, time in enumerate(times):
-            frame = self._nearest(float(time))
-            stamps[i] = self._time(frame)
-            if i and stamps[i] == stamps[i - 1]:
-                out.append(out[-1])
-            else:
-                out.append(self._colours.reformat(frame, format=self._pixels, threads=1).to_ndarray())
-        return np.stack(out), stamps
+    def _read(self, offset: int, size: int) -> bytes:
+        return os.pread(self._file, size, offset)
 
-    def _nearest(self, time: float) -> av.VideoFrame:
-        # Frames are exact to a tick; a quarter of a period keeps float error from costing one more decoded frame.
-        until = time - self._period / 4
-        if self._must_seek(until):
-            self._seek(until)
-        while self._current is None or self._time(self._current) < until:
-            frame = next(self._decoded, None)
-            if frame is None:
-                break
-            self._previous, self._current = self._current, frame
-        near = [frame for frame in (self._previous, self._current) if frame is not None]
-        if not near:
-            raise DataError(f"no frame at {time:.6f} s")
-        return min(near, key=lambda frame: abs(self._time(frame) - time))
+    def shape(self, pixels: str) -> tuple[int, ...]:
+        table = self._source.table
+        return (table.height, table.width, 3) if pixels == RGB else (table.height, table.width)
 
-    def _time(self, frame: av.VideoFrame) -> float:
-        return (frame.pts - self._start) * self._tick
+    def jobs(self, wanted: Wanted, tolerance_s: float, parts: int) -> Sequence[Job]:
+        source, table = self._source, self._source.table
+        positions = table.nearest(wanted.times)
+        _require_near(self._path, wanted.times, table.times[positions], tolerance_s)
+        packets = table.shown[positions]
+        ahead = 0 <= int(positions.min()) - source.last <= 1
+        source.last = int(positions.max())
+        slots: dict[int, list[int]] = {}
+        for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
+            slots.setdefault(packet, []).append(slot)
+        runs = list(table.runs(packets))
+        size = -(-len(runs) // parts)
+        chunks = [runs[i : i + size] for i in range(0, len(runs), size)]
+        return [partial(self._fill, chunk, wanted, slots, ahead and chunk is chunks[-1]) for chunk in chunks]
 
-    def _must_seek(self, until: float) -> bool:
-        if self._current is None:
-            return True
-        position = self._time(self._current)
-        behind = self._previous is None or self._time(self._previous) >= until
-        if position >= until:
-            return behind and position - until >= self._period / 2
-        return bool(self._key_before(until + self._period / 2) * self._tick > position)
-
-    def _key_before(self, time: float) -> int:
-        i = int(np.searchsorted(self._keys, time / self._tick, side="right")) - 1
-        return int(self._keys[max(i, 0)]) if len(self._keys) else 0
-
-    def _seek(self, until: float) -> None:
-        """Stand before the first frame at or after `until`; where key frames are stored out of order, go back further."""
-        target = self._key_before(until + self._period / 2)
-        while True:
-            self._container.seek(max(target, 0), stream=self._stream, backward=True)
-            self._decoded = self._container.decode(self._stream)
-            self._previous, self._current = None, next(self._decoded, None)
-            reached = self._current is not None and self._time(self._current) < until + self._period / 2
-            if reached or target <= 0:
-                return
-            target = self._key_before((target - 1) * self._tick) if target > self._keys[0] else 0
+    def _fill(self, runs: Sequence[Run], wanted: Wanted, slots: Mapping[int, Sequence[int]], ahead: bool) -> None:
+        # An edited list of frames can hold one twice; whoever decodes it fills all its places.
+        mine = {packet for run in runs for packet in run.wanted.tolist()}
+        for packet, frame in decoders.process.frames(self._source, runs, ahead):
+            if packet not in mine:
+                continue
+            first, *others = slots[packet]
+            decoders.write(frame, wanted.pixels, wanted.out[first])
+            for slot in others:
+                wanted.out[slot] = wanted.out[first]
 
     def close(self) -> None:
-        self._container.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 class TorchcodecDecoder:
@@ -122,19 +129,36 @@ class TorchcodecDecoder:
         self._decoder = decoders.VideoDecoder(
             str(path), seek_mode="approximate", dimension_order="NHWC", num_ffmpeg_threads=1
         )
+        self._path = path
         self._fps = self._decoder.metadata.average_fps
         self._count = self._decoder.metadata.num_frames
 
-    def frames(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shape(self, pixels: str) -> tuple[int, ...]:
+        return self._decoder.metadata.height, self._decoder.metadata.width, 3
+
+    def jobs(self, wanted: Wanted, tolerance_s: float, parts: int) -> Sequence[Job]:
+        return [partial(self._fill, wanted, tolerance_s)]
+
+    def _fill(self, wanted: Wanted, tolerance_s: float) -> None:
+        times, back = np.unique(wanted.times, return_inverse=True)
         indices = np.clip(np.round(times * self._fps).astype(int), 0, self._count - 1)
         batch = self._decoder.get_frames_at(indices.tolist())
-        return batch.data.numpy(), batch.pts_seconds.numpy()
+        _require_near(self._path, times, batch.pts_seconds.numpy(), tolerance_s)
+        wanted.out[wanted.slots] = batch.data.numpy()[back]
 
     def close(self) -> None:
         self._decoder = None
 
 
-_DECODERS = {"pyav": PyavDecoder, "torchcodec": TorchcodecDecoder}
+def _require_near(path: Path, wanted: np.ndarray, found: np.ndarray, tolerance_s: float) -> None:
+    off = np.abs(found - wanted)
+    if off[worst := int(off.argmax())] > tolerance_s:
+        raise DataError(
+            f"'{path}' has no frame within {tolerance_s} s of {wanted[worst]:.6f} s, "
+            f"the nearest is at {found[worst]:.6f} s",
+            path=path,
+            hint="the video does not fit the table of frames; raise tolerance_s if its clock is known to be off",
+        )
 
 
 @cache
@@ -171,66 +195,150 @@ def choose(backend: str | None) -> str:
     return backend
 
 
+#: Opens a video: how each backend does it.
+Opener = Callable[[Path, Callable[[Path], PacketTable]], Decoder]
+
+_DECODERS: dict[str, Opener] = {"pyav": PyavDecoder, "torchcodec": lambda path, tables: TorchcodecDecoder(path)}
+
+
 class VideoReader:
-    """Frames of many videos. Keeps the decoders used last open; they are never shared with another process.
+    """Frames of many videos. Keeps those used last open.
 
     Args:
         backend: pyav or torchcodec.
         tolerance_s: how far the nearest frame may be from the time asked for [s].
-        size: open decoders kept; $LEROBOT_VIDEO_DECODER_CACHE_SIZE, else 100, when not given.
+        size: open videos kept; $LEROBOT_VIDEO_DECODER_CACHE_SIZE, else 100, when not given.
+        tables: finds the packets of a video.
     """
 
-    def __init__(self, backend: str = "pyav", tolerance_s: float = 1e-4, size: int | None = None) -> None:
+    def __init__(
+        self,
+        backend: str = "pyav",
+        tolerance_s: float = 1e-4,
+        size: int | None = None,
+        tables: Callable[[Path], PacketTable] = PacketTable.of,
+    ) -> None:
         self.backend = backend
         self.tolerance_s = tolerance_s
         self._size = _cache_size() if size is None else size
-        self._open: OrderedDict[Path, Decoder] = OrderedDict()
+        self._tables = tables
+        self._open: OrderedDict[tuple[Path, str], Decoder] = OrderedDict()
         self._process = os.getpid()
 
     def frames(self, path: Path, times: np.ndarray, pixels: str = RGB) -> np.ndarray:
-        """Pictures (N, H, W, 3) uint8 at times (N,) [s], in the order asked for; pixels but RGB are decoded by pyav.
+        """Pictures (N, H, W, 3) uint8, or codes (N, H, W) uint16, at times (N,) [s], in the order asked for.
+
+        Pixels but RGB are decoded by pyav.
 
         Raises:
             DataError: the file is missing or broken, or has no frame within the tolerance of a time.
         """
-        wanted, back = np.unique(np.asarray(times, dtype=np.float64), return_inverse=True)
+        out = np.empty((len(times), *self.shape(path, pixels)), np.uint8 if pixels == RGB else np.uint16)
+        self.fill([Wanted(path, np.asarray(times, np.float64), out, np.arange(len(times)), pixels)])
+        return out
+
+    def shape(self, path: Path, pixels: str = RGB) -> tuple[int, ...]:
+        """Of one frame: (H, W, 3) of RGB, (H, W) of depth codes.
+
+        Raises:
+            DataError: the file is missing or broken.
+        """
+        return self._decoder(path, pixels).shape(pixels)
+
+    def fill(self, wanted: Sequence[Wanted]) -> None:
+        """Decode frames of several videos into arrays; on all cores, but in a process that others stand beside on one.
+
+        Raises:
+            DataError: a file is missing or broken, or has no frame within the tolerance of a time.
+        """
+        threads = _threads()
+        _done([job for one in wanted for job in self._jobs(one, -(-threads // len(wanted)))], threads)
+        while len(self._open) > self._size:  # not before: the jobs need them
+            self._open.popitem(last=False)[1].close()
+
+    def _jobs(self, wanted: Wanted, parts: int) -> list[Job]:
+        jobs: list[Job] = []
+
+        def opened() -> None:
+            jobs.extend(self._decoder(wanted.path, wanted.pixels).jobs(wanted, self.tolerance_s, parts))
+
+        self._guarded(opened, wanted)
+        return [partial(self._guarded, job, wanted) for job in jobs]
+
+    def _guarded(self, job: Job, wanted: Wanted) -> None:
+        """Do it; what goes wrong is said with the path and the times, and the video is opened anew the next time."""
+        path = wanted.path
         try:
-            pictures, found = self._decoder(path, pixels).frames(wanted)
-        except (av.FFmpegError, RuntimeError, IndexError, DataError) as error:
-            self._open.pop(path, None)
+            job()
+        except (av.FFmpegError, RuntimeError, IndexError, OSError, DataError) as error:
+            self._open.pop((path, wanted.pixels), None)
+            if isinstance(error, DataError) and error.path:
+                raise
+            low, high = wanted.times.min(), wanted.times.max()
             raise DataError(
-                f"'{path}' cannot be decoded between {wanted[0]:.6f} and {wanted[-1]:.6f} s: {error}", path=path
+                f"'{path}' cannot be decoded between {low:.6f} and {high:.6f} s: {error}", path=path
             ) from error
-        off = np.abs(found - wanted)
-        if (worst := int(off.argmax())) is not None and off[worst] > self.tolerance_s:
-            raise DataError(
-                f"'{path}' has no frame within {self.tolerance_s} s of {wanted[worst]:.6f} s, "
-                f"the nearest is at {found[worst]:.6f} s",
-                path=path,
-                hint="the video does not fit the table of frames; raise tolerance_s if its clock is known to be off",
-            )
-        return pictures if len(back) == len(wanted) and (np.diff(back) > 0).all() else pictures[back]
 
     def _decoder(self, path: Path, pixels: str) -> Decoder:
         if os.getpid() != self._process:  # forked: the parent's decoders are not ours to use
             self._open, self._process = OrderedDict(), os.getpid()
-        if path in self._open:
-            self._open.move_to_end(path)
-            return self._open[path]
+        if (path, pixels) in self._open:
+            self._open.move_to_end((path, pixels))
+            return self._open[path, pixels]
         if not path.is_file():
             raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
-        decoder = self._open[path] = _DECODERS[self.backend](path) if pixels == RGB else PyavDecoder(path, pixels)
-        if len(self._open) > self._size:
-            self._open.popitem(last=False)[1].close()
+        backend = self.backend if pixels == RGB else "pyav"
+        decoder = self._open[path, pixels] = _DECODERS[backend](path, self._tables)
         return decoder
 
     def close(self) -> None:
-        """Close every decoder; the reader can be used again."""
+        """Close every video; the reader can be used again."""
         while self._open:
             self._open.popitem()[1].close()
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_open": OrderedDict()}
+
+
+def _threads() -> int:
+    """How many decode at once: loaders bring their own processes."""
+    return (
+        1
+        if multiprocessing.parent_process()
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
+
+
+def _done(jobs: Sequence[Job], threads: int) -> None:
+    """Do all jobs on some threads and this one; they take milliseconds, starting a thread a twentieth of one.
+
+    Raises:
+        Exception: of the first job that failed, when none is at work any more.
+    """
+    waiting, failed = iter(jobs), list[BaseException]()
+    lock = threading.Lock()
+
+    def work() -> None:
+        while not failed:
+            with lock:
+                job = next(waiting, None)
+            if job is None:
+                return
+            try:
+                job()
+            except BaseException as error:
+                failed.append(error)
+
+    others = [threading.Thread(target=work, name="decode") for _ in range(min(threads, len(jobs)) - 1)]
+    for thread in others:
+        thread.start()
+    work()
+    for thread in others:
+        thread.join()
+    if failed:
+        raise failed[0]
 
 
 def _cache_size() -> int:

@@ -1,0 +1,207 @@
+"""Where the packets of an MP4 file lie, and which of them some frames need: what decoding without a container takes.
+
+Random frames of a video cost least when its packets are handed to a decoder directly: nothing is sought, parsed or flushed.
+Knows the bytes' places, not the bytes; `decode` feeds them. Planning is *pure*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import attrs
+import av
+import numpy as np
+
+from lerobot_core.errors import DataError
+
+#: Codecs that show every packet's frame when it is decoded. For these the file's own index says all.
+_IN_ORDER = ("av1", "vp9", "vp8", "ffv1", "mjpeg", "png", "rawvideo")
+_CONTAINERS = ("mp4", "mov")
+
+
+class Run(NamedTuple):
+    """Packets to be decoded in one go: from the key packet `begin` on, for the frames of the packets `wanted` (n,)."""
+
+    begin: int
+    wanted: np.ndarray
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class PacketTable:
+    """The video stream of one file. Arrays are in decode order; a frame is known by the number of its packet.
+
+    Attributes:
+        codec: name of FFmpeg's decoder.
+        extradata: what the decoder must be told before the first packet.
+        height: of the pictures [px].
+        width: of the pictures [px].
+        pixel_format: of the stream.
+        colours: range, matrix, primaries and transfer as FFmpeg numbers them; a decoder takes them where packets do not tell.
+        tick: unit of the stamps, as numerator and denominator [s].
+        start: stamp of time 0 [ticks].
+        rate: average number of frames per second.
+        delays: the decoder gives a frame only when it has seen later packets.
+        pos: of the first byte (N,) int64.
+        size: bytes (N,) int64.
+        pts: when the frame is shown (N,) int64 [ticks].
+        is_key: decoding can begin here (N,) bool.
+        is_shown: whether the frame is to be shown at all (N,) bool.
+    """
+
+    codec: str
+    extradata: bytes
+    height: int
+    width: int
+    pixel_format: str
+    colours: tuple[int, int, int, int]
+    tick: tuple[int, int]
+    start: int
+    rate: float
+    delays: bool
+    pos: np.ndarray
+    size: np.ndarray
+    pts: np.ndarray
+    is_key: np.ndarray
+    is_shown: np.ndarray
+
+    @classmethod
+    def of(cls, file: Path | BinaryIO) -> PacketTable:
+        """The table of a path or of a file that is open for reading and can seek.
+
+        Raises:
+            DataError: the file is no MP4, holds no video, or is broken.
+        """
+        path = file if isinstance(file, Path) else None
+        source = file if path is None else str(path)
+        name = path or getattr(file, "name", "the video")
+        try:
+            with closing(av.open(source)) as container:
+                if not set(container.format.name.split(",")) & set(_CONTAINERS) or not container.streams.video:
+                    raise DataError(f"'{name}' is no MP4 file with a video", path=path)
+                stream = container.streams.video[0]
+                found = _indexed(container, stream)
+                return cls(**_described(stream), **(_demuxed(container, stream) if found is None else found))
+        except (av.FFmpegError, UnicodeDecodeError) as error:
+            raise DataError(f"'{name}' cannot be decoded: {error}", path=path) from error
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What a decoder must be told before the first packet; streams of one kind can share one."""
+        return self.codec, self.extradata, self.height, self.width, self.pixel_format, self.colours
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """The packets whose frames are shown, in the order of showing (n,) int64."""
+        visible = np.flatnonzero(self.is_shown)
+        return visible[np.argsort(self.pts[visible], kind="stable")]
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """When the frames of `shown` are shown (n,) [s], ascending."""
+        return (self.pts[self.shown] - self.start) * (self.tick[0] / self.tick[1])
+
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """The key packet from which each packet's frame must be decoded (N,) int64.
+
+        It is the last one before it, but for frames shown before that one: these lean on what came earlier still.
+        """
+        keys = np.flatnonzero(self.is_key)
+        if not len(keys) or keys[0]:
+            keys = np.append(0, keys)
+        which = np.searchsorted(keys, np.arange(len(self)), side="right") - 1
+        while True:
+            leading = (self.pts < self.pts[keys[which]]) & (which > 0)
+            if not leading.any():
+                return keys[which]
+            which = which - leading
+
+    def nearest(self, times: np.ndarray) -> np.ndarray:
+        """Position in `shown` (n,) of the frame nearest to each time (n,) [s]; the earlier of two.
+
+        Raises:
+            DataError: there is no frame at all.
+        """
+        if not len(self.times):
+            raise DataError(f"no frame at {times[0]:.6f} s")
+        after = np.clip(np.searchsorted(self.times, times), 1, max(len(self.times) - 1, 1))
+        if len(self.times) == 1:
+            return np.zeros(len(times), np.int64)
+        return after - (times - self.times[after - 1] <= self.times[after] - times)
+
+    def between(self, start: float, stop: float) -> np.ndarray:
+        """The packets of the frames from `start` up to, but not including, `stop` [s], in the order of showing."""
+        half = 0.5 / self.rate
+        low, high = (
+            np.searchsorted(self.times, start - half, "right"),
+            np.searchsorted(self.times, stop - half, "right"),
+        )
+        return self.shown[low:high]
+
+    def runs(self, wanted: np.ndarray) -> Iterator[Run]:
+        """How to decode the frames of some packets (n,), each packet no more often than it must be."""
+        wanted = np.unique(wanted)
+        begins = self.begins[wanted]
+        order = np.argsort(begins, kind="stable")
+        wanted, begins = wanted[order], begins[order]
+        new = begins[1:] != begins[:-1]
+        if self.delays:  # going on through neighbours is cheaper than emptying the decoder between them
+            new &= begins[1:] != wanted[:-1] + 1
+        cuts = np.flatnonzero(new) + 1
+        for part, begin in zip(np.split(wanted, cuts), begins[np.append(0, cuts)] if len(begins) else (), strict=False):
+            yield Run(int(begin), part)
+
+
+def _described(stream: Any) -> dict[str, Any]:
+    context = stream.codec_context
+    return {
+        "codec": context.codec.name,
+        "extradata": bytes(context.extradata or b""),
+        "height": context.height,
+        "width": context.width,
+        "pixel_format": context.pix_fmt or "",
+        "colours": tuple(
+            int(value)
+            for value in (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
+        ),
+        "tick": (stream.time_base.numerator, stream.time_base.denominator),
+        "start": stream.start_time or 0,
+        "rate": float(stream.average_rate or 1),
+        "delays": context.codec.canonical_name not in _IN_ORDER,
+    }
+
+
+def _indexed(container: Any, stream: Any) -> dict[str, np.ndarray] | None:
+    """The packets from the index of the file; None where it does not say when frames are shown, or not of all."""
+    entries = stream.index_entries
+    if stream.codec_context.codec.canonical_name not in _IN_ORDER or not 0 < stream.frames == len(entries):
+        return None
+    rows = [(e.pos, e.size, e.timestamp, e.is_keyframe, not e.is_discard) for e in entries]
+    found = _columns(rows)
+    first = next(iter(container.demux(stream)))
+    if first.pts != found["pts"][0] or first.pos != found["pos"][0] or (np.diff(found["pts"]) <= 0).any():
+        return None
+    return found
+
+
+def _demuxed(container: Any, stream: Any) -> dict[str, np.ndarray]:
+    """The packets as they come when the whole file is read."""
+    container.seek(0, stream=stream)
+    rows = []
+    for packet in container.demux(stream):
+        if packet.size and packet.pos is not None and packet.pts is not None:
+            rows.append((packet.pos, packet.size, packet.pts, packet.is_keyframe, not packet.is_discard))
+    return _columns(rows)
+
+
+def _columns(rows: list[tuple[int, int, int, bool, bool]]) -> dict[str, np.ndarray]:
+    table = np.array(rows, np.int64).reshape(-1, 5)
+    pos, size, pts, is_key, is_shown = np.ascontiguousarray(table.T)
+    return {"pos": pos, "size": size, "pts": pts, "is_key": is_key.astype(bool), "is_shown": is_shown.astype(bool)}
