@@ -132,15 +132,6 @@ def level_counts(picture: np.ndarray) -> np.ndarray:
     return np.bincount(flat.reshape(-1), minlength=256 * channels).reshape(channels, 256).astype(np.uint32)
 
 
-def thinned(picture: np.ndarray) -> np.ndarray:
-    """A picture (H, W, …), of a large one only every so many rows and columns."""
-    height, width = picture.shape[:2]
-    if max(height, width) < 300:
-        return picture
-    step = int(width / 150) if width > height else int(height / 150)
-    return picture[::step, ::step]
-
-
 def sampled_levels(pictures: Iterable[np.ndarray], length: int) -> list[np.ndarray]:
     """Level counts of those of an episode's `length` pictures that are looked at."""
     wanted = set(sample_indices(length).tolist())
