@@ -5,7 +5,6 @@ What is wrong is told by `checks` and `inspection`; here it becomes a few flags 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import pyarrow as pa
 from lerobot_core.features import ACTION, Feature
 from lerobot_datasets import checks
 from lerobot_datasets.inspection import Inspection
-from lerobot_datasets.v3 import metadata
+from lerobot_datasets.v3 import metadata, stamps
 from lerobot_datasets.v3.reader import Reader
 
 
@@ -38,7 +37,6 @@ FLAGS = (
 )
 _BITS = {flag.name: flag.bit for flag in FLAGS}
 _FLAG_OF = {"outlier": "length", "dead": "still", "nan": "nan", "frozen": "frozen"}  # the rest of the checks: broken
-_COUNTS = re.compile(r"(^|[/_.])(dropped|late)([/_.]|$)")
 
 
 class Told(NamedTuple):
@@ -80,6 +78,7 @@ class Quality:
             if episode not in self._looked:
                 found = self._inspection.episode(episode)
                 told = [Told(_FLAG_OF.get(f.check, "broken"), _said(f)) for f in found]
+                told += _of_stamps(self._reader, episode)
                 self._told.setdefault(episode, []).extend(told)
                 self._mark(episode, told)
                 self._looked.add(episode)
@@ -104,16 +103,21 @@ def _from_metadata(reader: Reader) -> dict[int, list[Told]]:
     episodes = reader.all_episodes
     for finding in checks.lengths(np.asarray(episodes["length"])):
         out.setdefault(int(finding.episode or 0), []).append(Told("length", finding.message))
-    for name in filter(_COUNTS.search, episodes.names):
-        values = np.asarray(episodes[name])
-        for episode in np.flatnonzero(values > 0) if values.dtype.kind in "iuf" else ():
-            out.setdefault(int(episode), []).append(Told("dropped", f"{name} is {values[episode]:g}"))
     learned = {k: f for k, f in reader.features.items() if _is_vector(f) and k.startswith((ACTION, "observation."))}
     bounds = _bounds(reader, list(learned))
     for key, (low, high) in bounds.items():
         for episode, one in _of_bounds(key, learned[key], low, high):
             out.setdefault(episode, []).append(one)
     return out
+
+
+def _of_stamps(reader: Reader, episode: int) -> Iterator[Told]:
+    """What the times say at which an episode was recorded, where they were kept."""
+    found = stamps.read(reader.root, reader.info, reader.all_episodes[episode]) or {}
+    cameras = [key for key in reader.info.camera_keys if key in found]
+    for key, figures in stamps.summary(found, cameras, reader.fps).items() if cameras else ():
+        if figures["dropped"] or figures["late"]:
+            yield Told("dropped", f"{key}: {figures['dropped']:.0f} dropped, {figures['late']:.0f} late")
 
 
 def _is_vector(feature: Feature) -> bool:
