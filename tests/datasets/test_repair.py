@@ -170,7 +170,9 @@ def fill(root: Path, camera: str | None, free: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("camera", ["video", "image", None])
-def test_a_full_disk_stops_recording_with_everything_committed_intact(tmp_path: Path, camera: str | None) -> None:
+def test_a_full_disk_stops_recording_with_everything_committed_intact(
+    tmp_path: Path, processes: None, camera: str | None
+) -> None:
     disk, size = tmp_path / "disk", 8000 if camera else 400
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}k", "none", disk], capture_output=True).returncode:

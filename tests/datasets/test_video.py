@@ -6,9 +6,12 @@ import errno
 import os
 import pickle
 import threading
+import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import recordings
@@ -16,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.config import EncoderConfig
+from lerobot_datasets.config import DEPTH, EncoderConfig
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
 from lerobot_datasets.video import decode, encode, png
+from lerobot_datasets.video.pictures import Camera, Encoding, Levels
 from lerobot_datasets.video.stream import PictureStream
 
 FPS = 10
@@ -93,12 +97,22 @@ def test_joining_unlike_videos_is_refused(tmp_path: Path) -> None:
 
 
 def test_encoder_options() -> None:
-    assert encode.options(EncoderConfig()) == {"g": "2", "crf": "30", "preset": "12", "svtav1-params": "fast-decode=0"}
+    short = "fast-decode=0:lookahead=0:hierarchical-levels=2"
+    assert encode.options(EncoderConfig()) == {"g": "2", "crf": "30", "preset": "12", "svtav1-params": short}
+    given = {"svtav1-params": "tune=0", "threads": "9"}
+    assert encode.options(EncoderConfig(g=30, threads=2, extra_options=given)) == {
+        "g": "30",
+        "crf": "30",
+        "preset": "12",
+        "svtav1-params": "fast-decode=0:lookahead=0:lp=2:tune=0",
+        "threads": "9",
+    }
     assert encode.options(EncoderConfig(vcodec="h264", fast_decode=1, threads=2)) == {
         "g": "2",
         "crf": "30",
         "tune": "fastdecode",
         "threads": "2",
+        "bf": "0",
     }
 
 
@@ -107,6 +121,35 @@ def test_png() -> None:
     np.testing.assert_array_equal(png.decode(png.encode(noise)), noise)
     with pytest.raises(DataError, match="no PNG"):
         png.decode(b"not a picture")
+
+
+@pytest.mark.parametrize(
+    "config", [EncoderConfig(vcodec="h264", g=4), EncoderConfig(vcodec="h264", g=250), EncoderConfig(), DEPTH], ids=str
+)
+def test_a_video_is_ordinary_when_closed_and_readable_when_cut_off_anywhere(
+    tmp_path: Path, config: EncoderConfig
+) -> None:
+    path = tmp_path / "video.mp4"
+    file = encode.VideoFile(path, (48, 64), FPS, config, fragments=True)
+    for i in range(20):
+        file.write(np.full((48, 64), i, np.uint16) if config is DEPTH else recordings.picture(i))
+    file.close()
+    with av.open(str(path)) as container:
+        source = container.streams.video[0]
+        times = sorted(packet.pts * source.time_base for packet in container.demux(source) if packet.size)
+    assert times == [Fraction(i, FPS) for i in range(20)]
+    assert 0 < file.delay <= 20
+    whole, lengths = path.read_bytes(), []
+    for part in np.linspace(0, len(whole), 30).astype(int):
+        path.write_bytes(whole[:part])
+        encode.mend(path)
+        lengths.append(max(encode.cuts(path, FPS)))
+    assert lengths == sorted(lengths)
+    assert (lengths[0], lengths[-1]) == (0, 20)
+    assert len(set(lengths)) > (1 if config.g == 250 else 5)
+    path.write_bytes(whole)
+    encode.mend(path)
+    assert path.read_bytes() == whole
 
 
 class SlowFile:
@@ -125,30 +168,48 @@ class SlowFile:
     def close(self) -> None:
         pass
 
+    def flush(self) -> None:
+        pass
+
+
+def camera(**options: Any) -> Camera:
+    encoder = EncoderConfig(vcodec="h264", **options)
+    return Camera(name="test", dtype="video", shape=(48, 64, 3), fps=FPS, encoder=encoder)
+
 
 @given(taken=st.integers(0, 2), dropped=st.integers(1, 4), after=st.integers(0, 2))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_a_full_queue_drops_and_keeps_places(taken: int, dropped: int, after: int) -> None:
     """One picture is being written and two wait: what comes then is dropped, and the one before stands in."""
     file = SlowFile()
-    stream = PictureStream(lambda: file, EncoderConfig(queue_size=2), "test")
-    stream.add(0, recordings.picture(0))
+    test = camera(queue_size=2)
+
+    def begin(folder: Path) -> Encoding:
+        encoding = Encoding.__new__(Encoding)
+        encoding._file, encoding._seen, encoding._last, encoding._count, encoding._began = file, Levels(), None, 0, 0.0
+        return encoding
+
+    stream = PictureStream(test, begin)
+    stream.begin(Path("nowhere"))
+    assert stream.add(0, recordings.picture(0))
     file.begun.wait()
     kept = [0, 1, 2]
     for i in range(1, 3 + dropped):
-        stream.add(i, recordings.picture(i))
+        assert stream.add(i, recordings.picture(i)) == (i < 3)
     assert stream.dropped == dropped
     file.allowed.set()
-    while len(file.numbers) < len(kept):
-        file.begun.wait()
-    late = range(3 + dropped, 3 + dropped + min(taken + after, 2))
+    while len(file.numbers) < len(kept) or stream._ring.full:
+        time.sleep(0.001)
+    late = range(3 + dropped, 3 + dropped + min(taken + after, 1))
     for i in late:
         stream.add(i, recordings.picture(i))
     length = 3 + dropped + len(late)
-    result = stream.finish(length)
+    stream.ask(length)
+    result = stream.finish()
     assert file.numbers == kept + [2] * dropped + list(late)
     assert result.dropped == dropped
     assert result.stats["count"].tolist() == [length]
+    stream.close()
 
 
 def test_dropped_pictures_are_counted_by_the_writer(tmp_path: Path) -> None:
@@ -170,13 +231,14 @@ def test_dropped_pictures_are_counted_by_the_writer(tmp_path: Path) -> None:
     ],
 )
 def test_a_failing_encoder_is_heard_of(failure: Exception, heard: type[Exception], says: str) -> None:
-    def refuse() -> SlowFile:
+    def refuse(folder: Path) -> SlowFile:
         raise failure
 
-    stream = PictureStream(refuse, EncoderConfig(queue_size=1, when_full="wait"), "test")
-    stream._thread.join()
+    stream = PictureStream(camera(queue_size=1, when_full="wait"), refuse)
+    stream.begin(Path("nowhere"))
     with pytest.raises(heard, match=says):
-        stream.add(0, recordings.picture(0))
+        _ = [stream.add(i, recordings.picture(0)) for i in range(1000)]
+    stream.ask(1)
     with pytest.raises(heard, match=says):
-        stream.finish(1)
-    stream.cancel()
+        stream.finish()
+    stream.close()

@@ -72,7 +72,8 @@ def commit(folder: Path, found: list[Left]) -> None:
 
 def join(folder: Path) -> None:
     """Join the small files of the dataset."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("joining files", total=None)
         fewer = compact.compact(
             folder,

@@ -64,7 +64,7 @@ def compact(root: Path, info: Info, advance: Callable[[int, int], None] = lambda
         DataError: a video is damaged.
         OSError: the disk is full; the dataset is whole.
     """
-    if info.total_episodes < 2:
+    if not info.total_episodes:
         return 0
     table = _Table(root, info)
     joins = [join for key in (DATA, *info.video_keys) for join in plan(root, info, key, table.places(key))]
@@ -119,7 +119,7 @@ def plan(root: Path, info: Info, key: str, places: Sequence[Place]) -> list[Join
     target = groups[0][0][0] if groups else Place()
     for group in groups:
         sources = [place for place, _ in group]
-        if sources != [target]:
+        if sources != [target] or (key and encode.reordered(_path(root, info, key, target))):
             out.append(Join(key=key, sources=sources, rows=[rows for _, rows in group], target=target))
         target = target.next(info.chunks_size)
     return out

@@ -85,6 +85,8 @@ def _structured(config: EncoderConfig) -> dict[str, str]:
         words += [given] if (given := config.extra_options.get("svtav1-params")) else []
         return _text(out | {"svtav1-params": ":".join(words)})
     out["threads"] = config.threads
+    if config.g <= 2:  # nothing to reorder, and decoding times need not lie ahead
+        out["bf"] = 0
     if name == "libaom-av1":
         return _text(out | {"row-mt": 1})
     return _text(out | {"tune": "fastdecode" if config.fast_decode else None})
@@ -100,15 +102,16 @@ def _text(values: dict[str, Any]) -> dict[str, str]:
 
 
 #: Every frame is in the file, and can be found there, as soon as the next one is encoded. When the file is closed an index
-#: is put behind them, which makes it an ordinary mp4 without a copy.
-_FRAGMENTS = "hybrid_fragmented+frag_every_frame+default_base_moof"
+#: is put behind them, which makes it an ordinary mp4 without a copy. The first frame is shown at 0 also where an encoder
+#: reorders: other readers go by the times as they stand.
+_FRAGMENTS = "hybrid_fragmented+frag_every_frame+default_base_moof+negative_cts_offsets"
 
 
 _BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and its kind
 
 
 class VideoFile:
-    """An mp4 being written, picture by picture; frame n is shown n / fps after the first. Killed, it can be read.
+    """An mp4 being written, picture by picture; frame n is shown n / fps after the first.
 
     Attributes:
         count: pictures taken.
@@ -119,13 +122,18 @@ class VideoFile:
         size: (H, W) of the pictures.
         fps: frames per second.
         config: how to encode.
+        fragments: write it so that it can be read when this process is killed. Where an encoder reorders frames, their
+            decoding times lie behind the presentation until the file is copied (`join`).
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig) -> None:
+    def __init__(
+        self, path: Path, size: tuple[int, int], fps: int, config: EncoderConfig, *, fragments: bool = False
+    ) -> None:
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
         self.count = self.delay = self._out = 0
         self._path = path
-        self._container = av.open(str(path), "w", options={"movflags": _FRAGMENTS, "flush_packets": "1"})
+        how = {"movflags": _FRAGMENTS, "flush_packets": "1"} if fragments else {}
+        self._container = av.open(str(path), "w", options=how)
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = config.pix_fmt
@@ -183,22 +191,24 @@ def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
 
 
 def _first(container: Any, source: Any) -> int:
-    """When the first picture is shown: fragments begin where their encoder began to decode."""
+    """When the first picture is shown; some writers begin where their encoder began to decode."""
     packet = next(container.demux(source))
     container.seek(0, stream=source)
     return int(packet.pts or 0)
 
 
 def _copy(packets: Iterable[Any], out: Any, stream: Any, shift: int, last: int | None) -> int | None:
-    """Copy packets, `shift` ticks later; returns the last decoding time.
+    """Copy the packets of a clip, `shift` ticks later; returns the last decoding time.
 
-    An encoder that reorders frames begins a clip with decoding times before its first frame, which may fall before the
-    end of the clip in front when that was very short; they are then moved behind it. Presentation times never change.
+    Presentation times never change. Decoding times are made anew, as late as the order of the frames allows: those of a
+    recording in fragments may lie behind the presentation, and those of a clip that begins with frames out of order may
+    fall before the end of the clip in front.
     """
-    for packet in packets:
-        if packet.dts is None:
-            continue
-        dts = packet.dts + shift
+    found = [packet for packet in packets if packet.size]
+    shown = sorted(packet.pts for packet in found)
+    ahead = max((time - packet.pts for time, packet in zip(shown, found, strict=True)), default=0)
+    for time, packet in zip(shown, found, strict=True):
+        dts = time - ahead + shift
         last = dts if last is None else max(dts, last + 1)
         packet.pts, packet.dts, packet.stream = packet.pts + shift, last, stream
         out.mux(packet)
@@ -285,6 +295,13 @@ def kind(path: Path) -> tuple[Any, ...]:
             return (*_kind(stream), stream.codec_context.extradata)
     except (av.FFmpegError, IndexError) as error:
         raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
+
+
+def reordered(path: Path) -> bool:
+    """Whether a video was closed as it was recorded, and decodes frames after they are shown by its times."""
+    with av.open(str(path)) as container:
+        packets = itertools.islice(container.demux(video=0), 100)
+        return any(packet.size and packet.dts is not None and packet.pts < packet.dts for packet in packets)
 
 
 def describe(path: Path, config: EncoderConfig) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Camera:
         path = self.file(folder)
         if self.dtype == "image":
             return Cells(path)
-        file = VideoFile(path, self.shape[:2], self.fps, self.encoder)
+        file = VideoFile(path, self.shape[:2], self.fps, self.encoder, fragments=True)
         return file if self.depth is None else DepthFile(file, self.depth)
 
     def to_data(self) -> dict[str, Any]:
