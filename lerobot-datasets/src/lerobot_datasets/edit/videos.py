@@ -25,7 +25,6 @@ from lerobot_datasets.edit.plan import Filling
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
 
-
 #: A file of the plan's sources: the number of the source, which may be the same dataset twice, and the path.
 File = tuple[int, Path]
 
