@@ -131,14 +131,16 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def produce(session: nox.Session) -> None:
     """Checkpoints and a dataset of ours for the session `interop`."""
-    install(session, *ALL)
+    install(session, *ALL, "./lerobot-core[hub]")
     session.run("python", "tests/interop/produce.py", PRODUCED)
 
 
 @nox.session(python="3.12", requires=["produce"])
 def interop(session: nox.Session) -> None:
     """Nightly: checkpoints and datasets of ours open in the published lerobot package and give the same numbers."""
-    session.install("lerobot[dataset,training]==0.6.1", "pytest>=8", "pytest-timeout")  # with its own torch, not ours
+    session.install(
+        "lerobot[dataset,training]==0.6.1", "attrs", "pytest>=8", "pytest-timeout"
+    )  # with its own torch, not ours
     ini = ("-c", "tests/interop/pytest.ini", "--confcutdir=tests/interop")
     session.run("python", "-m", "pytest", *ini, "tests/interop", env={"LR_PRODUCED": PRODUCED})
 

@@ -183,6 +183,8 @@ class Hub:
         return {}
 
     def delete_tag(self, request: Handler, name: str, tag: str) -> Any:
+        if tag not in self.repositories[name].tags:
+            raise Refused(404, "RevisionNotFound")
         del self.repositories[name].tags[tag]
         return {}
 

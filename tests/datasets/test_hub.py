@@ -430,6 +430,22 @@ def test_commands(online: Hub, dataset: Path, tmp_path: Path) -> None:
     assert "no such repository" in done.stderr
 
 
+def test_a_store_of_large_files_that_cannot_be_reached(
+    online: Hub, dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With hf-xet the bytes go elsewhere, which this Hub does not have; the way round it is named, and leads there."""
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    with pytest.raises(DataError, match=r"\(xet\) cannot be reached") as caught:
+        push(dataset)
+    assert "HF_HUB_DISABLE_XET=1" in caught.value.hint
+    repository = online.repositories[NAME]
+    assert (repository.tags, repository.at("main")) == ({}, {}), "nobody sees a half"
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    push(dataset)
+    assert contents(hub.pull(NAME)) == contents(dataset)
+
+
 def test_dry_run_asks_nobody(online: Hub, dataset: Path) -> None:
     (dataset / "data/chunk-000/file-009.parquet").write_bytes(b"stray")
     result = CliRunner().invoke(push_command, [str(dataset), NAME, "--dry_run"], catch_exceptions=False)

@@ -45,6 +45,11 @@ _REASONS = {
     "TransportError": ("the Hub cannot be reached", f"check the network and HF_ENDPOINT, then {_AGAIN}"),
     "ConnectionError": ("the Hub cannot be reached", f"check the network and HF_ENDPOINT, then {_AGAIN}"),
 }
+#: Large files go to a store beside the Hub where hf-xet is installed. What guards a network may not let that through.
+_XET = (
+    "its store of large files (xet) cannot be reached",
+    f"check the network, or set HF_HUB_DISABLE_XET=1 to send them to the Hub itself, then {_AGAIN}",
+)
 _STATUSES = {
     401: ("the Hub does not accept the login", "`hf auth login` again, or correct HF_TOKEN"),
     403: ("your login may not do this", "use a token with write access, or ask the repository's owner or organisation"),
@@ -87,6 +92,8 @@ def explain(failure: BaseException) -> tuple[str, str]:
 
 
 def _known(failure: BaseException) -> tuple[str, str] | None:
+    if isinstance(failure, ConnectionError) and "xet" in str(failure).lower():
+        return _XET
     for ancestor in type(failure).__mro__:
         if ancestor.__name__ in _REASONS:
             return _REASONS[ancestor.__name__]

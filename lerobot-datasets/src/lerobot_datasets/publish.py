@@ -2,6 +2,9 @@
 
 Readers look for the tag, so that they see the state before until everything of the new one is there. A push that broke
 off is simply done again: the Hub says which files it has, and those are not sent twice.
+
+Each step waits for the one before, and may be one commit or, where hf-xet sends large files, several: nothing here takes
+an upload for atomic. The order of the steps and the tag are what readers can rely on, by either way.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ __all__ = [
     "merge",
     "modify_features",
     "modify_tasks",
+    "opened",
     "recompute_stats",
     "reencode",
     "remove_feature",

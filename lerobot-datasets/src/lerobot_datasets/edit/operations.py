@@ -130,7 +130,7 @@ def modify_tasks(
 
 
 def modify_features(
-    dataset: Any, add_features: Mapping[str, Any] | None = None, remove_features: str | Sequence[str] = (),
+    dataset: Any, add_features: Mapping[str, Any] | None = None, remove_features: str | Sequence[str] | None = None,
     output_dir: Path | None = None, *, in_place: bool = False, carry_out: CarryOut = write,
 ) -> Path:  # fmt: skip
     """Some features more and others less, in one pass.
@@ -146,7 +146,7 @@ def modify_features(
     Raises:
         FeatureError: a feature cannot be stored.
     """
-    remove = [remove_features] if isinstance(remove_features, str) else list(remove_features)
+    remove = [remove_features] if isinstance(remove_features, str) else list(remove_features or ())
     added = {key: _values(given) for key, given in (add_features or {}).items()}
     return carry_out(plans.modify_features(opened(dataset), added, remove), output_dir, in_place)
 
@@ -178,7 +178,7 @@ def remove_feature(
 
 def recompute_stats(
     dataset: Any, output_dir: Path | None = None, *, skip_image_video: bool = True, relative_action: bool = False,
-    relative_exclude_joints: Sequence[str] = ("gripper",), chunk_size: int = 50, in_place: bool = False,
+    relative_exclude_joints: Sequence[str] | None = None, chunk_size: int = 50, in_place: bool = False,
     carry_out: CarryOut = write,
 ) -> Path:  # fmt: skip
     """The same frames with statistics computed from them.
@@ -188,12 +188,13 @@ def recompute_stats(
         output_dir: folder of the new dataset.
         skip_image_video: keep the statistics of the pictures, which would have to be decoded.
         relative_action: those of `action` become those of actions less the state at the first frame of each whole chunk.
-        relative_exclude_joints: words in the names of joints whose actions stay absolute.
+        relative_exclude_joints: words in the names of joints whose actions stay absolute; `gripper` when not given.
         chunk_size: frames in a chunk.
         in_place: the new dataset takes the place of the old one.
         carry_out: what is done with the plan.
     """
-    relative = Relative(exclude=tuple(relative_exclude_joints), chunk_size=chunk_size) if relative_action else None
+    exclude = ("gripper",) if relative_exclude_joints is None else tuple(relative_exclude_joints)
+    relative = Relative(exclude=exclude, chunk_size=chunk_size) if relative_action else None
     plan = plans.restate(opened(dataset), pictures=not skip_image_video, relative=relative)
     return carry_out(plan, output_dir, in_place)
 

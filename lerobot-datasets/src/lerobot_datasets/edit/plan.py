@@ -53,6 +53,10 @@ class Source:
         lengths = tuple(int(length) for length in reader.all_episodes["length"])
         return cls(root=reader.root, info=reader.info, tasks=tuple(reader.tasks), lengths=lengths, reader=reader)
 
+    @property
+    def frames(self) -> int:
+        return sum(self.lengths)
+
 
 @attrs.frozen(kw_only=True)
 class Piece:
