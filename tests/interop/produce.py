@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def checkpoint(name: str, folder: Path) -> None:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1]).resolve()
+    shutil.rmtree(where, ignore_errors=True)  # of the last time
     for known in ("state_env", "video2"):
         checkpoint(known, where)
     for refused in shapes.produce(where / "sets"):
