@@ -35,6 +35,12 @@ def install(session: nox.Session, *what: str) -> None:
     session.env["PYTHONDONTWRITEBYTECODE"] = ""  # start-up is byte-compiled once, not at every start
 
 
+def with_torchcodec(session: nox.Session) -> None:
+    """Let torchcodec find the FFmpeg that PyAV brings, so that both decoders are tested with pip alone."""
+    found = session.run("python", "-m", "lerobot_datasets.video.links", silent=True)
+    session.env["LD_LIBRARY_PATH"] = str(found).strip()
+
+
 @nox.session
 def demo(session: nox.Session) -> None:
     """Record, train, serve, run and report on the emulated arm."""
@@ -50,6 +56,7 @@ def tests(session: nox.Session) -> None:
     session.notify("robot_side")
     session.notify("docs")
     install(session, *ALL, *TEST_TOOLS, *AUTHOR_TOOLS)
+    with_torchcodec(session)
     session.run("python", "-m", "pytest", "--durations=15", *session.posargs)
     if not session.posargs:  # which ask for some of the tests
         session.run("python", MATRIX)
@@ -59,6 +66,7 @@ def tests(session: nox.Session) -> None:
 def nightly(session: nox.Session) -> None:
     """Tests that are too long for every day, with every mutant of the conformance kit."""
     install(session, *ALL, *TEST_TOOLS)
+    with_torchcodec(session)
     session.run("python", "-m", "pytest", "-m", "nightly", *session.posargs)
 
 
@@ -103,6 +111,7 @@ def template(session: nox.Session) -> None:
 def benchmarks(session: nox.Session) -> None:
     """Every benchmark: a table and a line of JSON each, with ratios to a reference measured in the same run."""
     install(session, *ALL, *TEST_TOOLS)
+    with_torchcodec(session)
     for script in ("startup", "guard", "loop", "datasets", "serving"):
         session.run("python", f"tests/benchmarks/{script}.py")
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from expected import check_cases, check_metadata
+from expected import check_cases
 
 from lerobot_core.errors import DataError
 from lerobot_datasets import LeRobotDataset
@@ -22,21 +22,6 @@ from lerobot_datasets.config import LeRobotBackendConfig
 from lerobot_datasets.v3.reader import Reader
 
 FRONT = "observation.images.front"
-
-
-@pytest.mark.parametrize("name", ["state_only", "state_env"])
-def test_items_of_tables(fixtures: Path, name: str) -> None:
-    check_cases(fixtures / "datasets" / name)
-
-
-def test_items_with_videos(fixtures: Path, decoder: str) -> None:
-    for name in ("video2", "v21_converted", "depth"):
-        check_cases(fixtures / "datasets" / name, video_backend=decoder)
-
-
-@pytest.mark.parametrize("name", ["state_only", "state_env", "video2", "v21_converted", "depth"])
-def test_metadata(fixtures: Path, name: str) -> None:
-    check_metadata(fixtures / "datasets" / name)
 
 
 def test_a_batch_is_its_items(fixtures: Path) -> None:

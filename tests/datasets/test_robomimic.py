@@ -116,7 +116,9 @@ def test_arrays_under_names_of_ones_own(file: Path) -> None:
     }
     with pytest.raises(FeatureError, match="'simulator' needs the array 'states'"):
         opened(file, features=made_of)
-    reader = opened(file, features={k: v for k, v in made_of.items() if k != "simulator"}, fps=10, task="lift it")
+    reader = opened(
+        file, features={k: v for k, v in made_of.items() if k != "simulator"}, control_freq=10, task="lift it"
+    )
     assert (reader.fps, reader.tasks) == (10, ["lift it"])
     assert reader.features["observation.state"].shape == (12,)
     assert "observation.environment_state" not in reader.features

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,26 +11,6 @@ from hypothesis import strategies as st
 
 from lerobot_datasets import EpisodeAwareSampler, feistel
 from lerobot_datasets.sampler import compute_sampler_state
-
-
-def test_recorded_orders(fixtures: Path) -> None:
-    recorded = json.loads((fixtures / "misc" / "sampler.json").read_text())
-    for case in recorded["sampler"]:
-        sampler = EpisodeAwareSampler(case["from"], case["to"], **case["kwargs"])
-        assert len(sampler) == case["len"]
-        assert [list(sampler) for _ in range(3)] == case["epochs_0_1_2"]
-        assert sampler.state_dict() == case["state_after_3_epochs"]
-        sampler.load_state_dict(case["resume_state"])
-        assert list(sampler) == case["resumed_order"]
-        sampler.set_epoch(1000003)
-        assert list(sampler) == case["epoch_1000003"]
-
-
-def test_recorded_resume_states(fixtures: Path) -> None:
-    recorded = json.loads((fixtures / "misc" / "sampler.json").read_text())
-    for *arguments, want in recorded["compute_sampler_state"]:
-        assert compute_sampler_state(*arguments) == want
-
 
 ORDERS = pytest.mark.parametrize("order", ["permutation", "feistel"])
 

@@ -20,6 +20,7 @@ NAMES = ("min", "max", "mean", "std", "count", *QUANTILES)
 _BINS = 5000
 _MARGIN = 1e-10
 _FEW = 1000
+_ROUGH = 1e-2  # part of a deviation by which single precision may be off
 
 
 class RunningStats:
@@ -27,6 +28,7 @@ class RunningStats:
 
     def __init__(self) -> None:
         self.count = 0
+        self._exact_mean, self._spread = np.zeros(1), np.zeros(1)
 
     def update(self, rows: np.ndarray) -> None:
         """Add a batch (N, D)."""
@@ -34,6 +36,7 @@ class RunningStats:
             return
         low, high = rows.min(axis=0), rows.max(axis=0)
         mean, square = rows.mean(axis=0), (rows**2).mean(axis=0)
+        self._add_spread(rows)
         if self.count == 0:
             self.min, self.max, self._mean, self._square = low, high, mean, square
             self._edges = [np.linspace(a - _MARGIN, b + _MARGIN, _BINS + 1) for a, b in zip(low, high, strict=True)]
@@ -47,6 +50,19 @@ class RunningStats:
             self._widen(np.minimum(self.min, low), np.maximum(self.max, high))
         for d, bins in enumerate(self._bins):
             bins += _histogram(rows[:, d], self._edges[d])
+
+    def _add_spread(self, rows: np.ndarray) -> None:
+        """Sums of squared distances from the mean, in double precision (Chan et al., 1979)."""
+        exact = rows.astype(np.float64)
+        mean, count = exact.mean(axis=0), len(rows)
+        away, total = mean - self._exact_mean, self.count + count
+        self._spread = self._spread + ((exact - mean) ** 2).sum(axis=0) + away**2 * (self.count * count / total)
+        self._exact_mean = self._exact_mean + away * (count / total)
+
+    def _std(self) -> np.ndarray:
+        """In the data's precision, but where that loses the deviation in the square of a large mean."""
+        rough, exact = np.sqrt(np.maximum(0, self._square - self._mean**2)), np.sqrt(self._spread / self.count)
+        return np.where(np.abs(rough - exact) <= _ROUGH * exact, rough, exact).astype(rough.dtype)
 
     def _widen(self, low: np.ndarray, high: np.ndarray) -> None:
         """Move the counts to bins over the new range; each old bin goes where its centre is."""
@@ -67,7 +83,7 @@ class RunningStats:
             "min": self.min,
             "max": self.max,
             "mean": self._mean,
-            "std": np.sqrt(np.maximum(0, self._square - self._mean**2)),
+            "std": self._std(),
             "count": np.array([self.count]),
         }
         dimensions = [(bins, np.cumsum(bins), edges) for bins, edges in zip(self._bins, self._edges, strict=True)]

@@ -52,7 +52,7 @@ class RobomimicReader:
         self.made_of = layout.sources(arrays, config.features)
         self.features: Mapping[str, Feature] = layout.described(arrays, self.made_of, config.names) | DEFAULT_FEATURES
         self._about = self.file.note("data", "env_args")
-        self.fps: int = config.fps or self._control_rate()
+        self.fps: int = config.control_freq or self._control_rate()
         tasks = [self._task(demo) for demo in self._demos]
         self.tasks = list(dict.fromkeys(tasks))
         self.all_episodes = self._table(tasks)

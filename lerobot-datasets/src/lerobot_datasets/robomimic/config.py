@@ -16,7 +16,7 @@ class RobomimicBackendConfig:
     Attributes:
         file: the .hdf5 file.
         filter_key: which of the file's lists of demonstrations under `mask` to read, as train; all when not set.
-        fps: frames per second; the environment's control_freq as the file has it, else 20, when not set.
+        control_freq: frames per second; what the file says of its environment, else 20, when not set.
         task: what is done, in a sentence; the file's own words for it when not set, else the environment's name.
         features: our name of a feature and the arrays of a demonstration that it is made of, as
             {observation.state: [obs/robot0_eef_pos, obs/robot0_gripper_qpos]}; an empty list leaves one out. Without it,
@@ -28,7 +28,7 @@ class RobomimicBackendConfig:
 
     file: Path
     filter_key: str | None = None
-    fps: int | None = None
+    control_freq: int | None = None
     task: str | None = None
     features: Mapping[str, Sequence[str]] = attrs.Factory(dict)
     names: Mapping[str, Sequence[str]] = attrs.Factory(dict)
@@ -36,5 +36,5 @@ class RobomimicBackendConfig:
     depth_output_unit: Literal["mm", "m"] = "mm"
 
     def __attrs_post_init__(self) -> None:
-        if self.fps is not None and self.fps < 1:
-            raise ValueError(f"fps is 1 or more, got {self.fps}")
+        if self.control_freq is not None and self.control_freq < 1:
+            raise ValueError(f"control_freq is 1 Hz or more, got {self.control_freq}")
