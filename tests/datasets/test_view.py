@@ -189,7 +189,6 @@ def many(tmp_path_factory: pytest.TempPathFactory, fixtures: Path) -> Path:
         "dataset_from_index": np.cumsum(lengths) - lengths,
         "stats/action/min": list(np.zeros((count, 6))),
         "stats/action/max": list(high),
-        "recording/front/dropped": np.where(np.arange(count) == 10, 3, 0),
     }
     pq.write_table(pa.table(columns), root / "meta/episodes/chunk-000/file-000.parquet")
     return root
@@ -200,21 +199,18 @@ def many_content(many: Path) -> Content:
     return Content(Reader(many), "many")
 
 
-def test_a_large_dataset_is_there_at_once(many: Path) -> None:
-    start = time.process_time()
+def test_a_large_dataset_is_listed_from_its_metadata_alone(many: Path) -> None:
     content = Content(Reader(many), "many")
     content.dataset()
     assert len(content.episodes(Wanted())) == 50_000
-    content.tasks(range(49_900, 50_000))
-    assert time.process_time() - start < 1.0
+    assert content.tasks(range(49_900, 50_000))
 
 
 def test_flags_of_the_metadata(many_content: Content) -> None:
     found = {name: np.flatnonzero(many_content.quality.bits & bit).tolist() for name, bit in BITS.items()}
-    assert found == {"length": [9], "still": [7], "nan": [8], "dropped": [10], "frozen": [], "broken": []}
+    assert found == {"length": [9], "still": [7], "nan": [8], "dropped": [], "frozen": [], "broken": []}
     told = many_content.quality._told
     assert told[7][0].message == "action: elbow_flex.pos is 0 throughout"
-    assert "dropped is 3" in told[10][0].message
 
 
 @given(

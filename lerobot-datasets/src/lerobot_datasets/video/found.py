@@ -10,10 +10,10 @@ _LINKED = "FFmpeg 4 to 8 is not found; PyAV's serves: export LD_LIBRARY_PATH=$(p
 
 
 def found() -> dict[str, list[str] | str]:
-    """Decoders in the order they are preferred, why torchcodec is not among them, and the encoders that open."""
+    """Decoders in the order they are preferred, why torchcodec is not among them if so, and the encoders that open."""
     problem = decode.torchcodec_problem()
     return {
-        "decoders": ["pyav"] if problem else ["torchcodec", "pyav"],
+        "decoders": ["pyav"] if problem else ["pyav", "torchcodec"],
         "torchcodec": "loads" if not problem else _LINKED if problem.startswith(_NO_FFMPEG) else problem,
         "encoders": [name for name in (*encode.SOFTWARE, *encode.HARDWARE) if encode.opens(name)],
     }
