@@ -129,9 +129,7 @@ def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     """
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     length = len(array)
-    if array.null_count and feature.dtype != "language":
-        row = pc.index(pc.is_null(array), True).as_py()
-        raise DataError(f"'{where}': column '{key}' is empty in row {row}", path=where)
+    _require_full(array, key, feature, where)
     if feature.dtype in OBJECTS:
         return _objects(array, key, feature, where)
     for size in feature.shape:
@@ -151,6 +149,53 @@ def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     return flat.reshape(length) if feature.shape == (1,) else flat.reshape(length, *feature.shape)
 
 
+def to_cells(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, where: Any = "") -> pa.Array:
+    """A column of no numbers in the one form that `Cells` takes: texts, bytes of pictures, or JSON of language.
+
+    Raises:
+        DataError: the column holds something else, or an empty cell.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    _require_full(array, key, feature, where)
+    _require_objects(array, key, feature, where)
+    if feature.dtype == "string":
+        return array.cast(pa.large_string())
+    if feature.dtype == "image":
+        data = pc.struct_field(array, "bytes") if pa.types.is_struct(array.type) else array
+        return data.cast(pa.large_binary())
+    entries = ([_utterance(entry) for entry in cell or ()] for cell in array.to_pylist())
+    return pa.array([json.dumps(entry) for entry in entries], pa.large_string())
+
+
+class Cells:
+    """A column of texts, pictures or language, read a cell at a time. Cells are those of `to_numpy`.
+
+    Args:
+        parts: of `to_cells`, in order.
+        feature: what they hold.
+    """
+
+    def __init__(self, parts: Sequence[pa.Array], feature: Feature) -> None:
+        self._parts, self._dtype = parts, feature.dtype
+        self._ends = np.cumsum([len(part) for part in parts])
+
+    def take(self, rows: np.ndarray) -> list[Any]:
+        """The cells of some rows (...): nested lists of that shape."""
+        flat = rows.reshape(-1)
+        which = np.searchsorted(self._ends, flat, side="right").tolist()
+        found = [self._cell(part, row) for part, row in zip(which, flat.tolist(), strict=True)]
+        for size in reversed(rows.shape[1:]):
+            found = [found[i : i + size] for i in range(0, len(found), size)]
+        return found
+
+    def _cell(self, part: int, row: int) -> Any:
+        array = self._parts[part]
+        value = array[row - int(self._ends[part]) + len(array)].as_py()
+        if self._dtype == "image":
+            return {"bytes": value, "path": None}
+        return json.loads(value) if self._dtype == "language" else value
+
+
 def empty(feature: Feature) -> np.ndarray:
     """What `to_numpy` gives for a column of no rows."""
     if feature.dtype in OBJECTS:
@@ -158,10 +203,20 @@ def empty(feature: Feature) -> np.ndarray:
     return np.empty((0, *(() if feature.shape == (1,) else feature.shape)), dtype=feature.dtype)
 
 
-def _objects(array: pa.Array, key: str, feature: Feature, where: Any) -> np.ndarray:
+def _require_full(array: pa.Array, key: str, feature: Feature, where: Any) -> None:
+    if array.null_count and feature.dtype != "language":
+        row = pc.index(pc.is_null(array), True).as_py()
+        raise DataError(f"'{where}': column '{key}' is empty in row {row}", path=where)
+
+
+def _require_objects(array: pa.Array, key: str, feature: Feature, where: Any) -> None:
     kind = array.type.value_type if pa.types.is_dictionary(array.type) else array.type
     if not _HOLDS[feature.dtype](kind):
         raise DataError(f"'{where}': column '{key}' is {array.type}, info.json says {feature}", path=where)
+
+
+def _objects(array: pa.Array, key: str, feature: Feature, where: Any) -> np.ndarray:
+    _require_objects(array, key, feature, where)
     out = np.empty(len(array), dtype=object)
     for row, cell in enumerate(array.to_pylist()):
         if feature.dtype == "language":

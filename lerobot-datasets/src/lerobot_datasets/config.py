@@ -67,7 +67,7 @@ class LeRobotBackendConfig:
         revision: version tag, branch or commit on the Hub.
         vcodec: video encoder for recording.
         encoder: further options of the video encoder.
-        video_backend: decoder for reading; torchcodec where it loads, else pyav, when not set.
+        video_backend: decoder for reading; pyav when not set.
         tolerance_s: how far a stored time may be from the frame it names [s].
         download_videos: fetch the videos along with the tables.
         return_uint8: give pictures as uint8 instead of float32 in [0, 1] to torch.

@@ -5,7 +5,7 @@ A batch is made at once: windows are sliced from columns in memory, and the fram
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ import torch
 
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import Feature, from_info
-from lerobot_datasets import card, columns, hub, publish, windows
+from lerobot_datasets import card, hub, publish, windows
+from lerobot_datasets.batches import Batches, Items, collate
+from lerobot_datasets.cache import Cache
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
 from lerobot_datasets.transforms import ImageTransforms
-from lerobot_datasets.v3.layout import Place, local_root
+from lerobot_datasets.v3.layout import local_root
 from lerobot_datasets.v3.metadata import Episodes
-from lerobot_datasets.v3.reader import Frames, Reader, pictures
+from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v3.rows import Rows
 from lerobot_datasets.v3.writer import Writer
 from lerobot_datasets.video import decode, depth
+from lerobot_datasets.video.packets import PacketTable, Tables
 
 
 class LeRobotDataset(torch.utils.data.Dataset):
@@ -45,9 +49,10 @@ class LeRobotDataset(torch.utils.data.Dataset):
         revision: version tag, branch or commit on the Hub.
         force_cache_sync: fetch the dataset even if it is there.
         download_videos: fetch the videos too.
-        video_backend: torchcodec or pyav; torchcodec where it loads when not given.
+        video_backend: pyav or torchcodec; pyav when not given.
         return_uint8: give the pictures of videos as uint8, except for depth.
         depth_output_unit: unit of depth pictures and their statistics, mm or m.
+        video_cache_mb: what open decoders and recent frames of this process may take together, 128 at first [MiB].
 
     Raises:
         DataError: no such dataset, it is incomplete, or an argument does not fit it.
@@ -67,30 +72,44 @@ class LeRobotDataset(torch.utils.data.Dataset):
         video_backend: str | None = None,
         return_uint8: bool = False,
         depth_output_unit: depth.Unit = "mm",
+        video_cache_mb: int | None = None,
     ) -> None:
         patterns = None if download_videos else ["meta/*", "data/*"]
         self.root = hub.locate(repo_id, root, revision, patterns=patterns, episodes=episodes, force=force_cache_sync)
         self.repo_id, self.revision, self.selected = repo_id, revision, episodes
         self.image_transforms, self.tolerance_s, self.return_uint8 = image_transforms, tolerance_s, return_uint8
         self.delta_timestamps = dict(delta_timestamps or {})
-        self._writer: Writer | None = None
         self._video_backend, self._depth_output_unit = video_backend, depth_output_unit
+        self._video_cache_mb = video_cache_mb
         self._load()
-        self._frames = Frames(self._reader)
+        self._rows()
 
-    def _load(self) -> None:
-        self._reader = Reader(self.root, self.selected, self._depth_output_unit)
+    def _load(self, writer: Writer | None = None) -> None:
+        self._writer = writer
+        # What grows with every episode is not worth keeping.
+        self._cache = None if writer else Cache(self.root)
+        self._reader = Reader(self.root, self.selected, self._depth_output_unit, self._cache)
         self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
         self._deltas = windows.frame_deltas(self.delta_timestamps, self.fps, self.tolerance_s)
         for key in self._deltas:
             if key not in self._reader.features:
                 raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
-        self._videos: decode.VideoReader | None = None
-        self._frames: Frames | None = None
+        self._batches: Batches | None = None
+        self._columns: Rows | None = None
+
+    def _rows(self) -> Rows:
+        if self._columns is None:
+            self._columns = Rows(self._reader, self._cache)
+        return self._columns
 
     def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker reads the columns from disk itself: faster than through a pipe, and nothing open crosses over.
-        return self.__dict__ | {"_frames": None, "_videos": None, "_writer": None}
+        # A worker process opens the dataset itself: it maps what the cache holds, and nothing open crosses over.
+        left = ("_writer", "_cache", "_reader", "meta", "_deltas", "_batches", "_columns")
+        return {name: value for name, value in self.__dict__.items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._load()
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -135,61 +154,23 @@ class LeRobotDataset(torch.utils.data.Dataset):
         if len(rows) and (rows.min() < -len(self) or rows.max() >= len(self)):
             raise IndexError(f"row {rows[(rows < -len(self)) | (rows >= len(self))][0]} of {len(self)}")
         rows = np.where(rows < 0, rows + len(self), rows)
-        if self._frames is None:
-            self._frames = Frames(self._reader)
-        frames, features = self._frames, self._reader.features
-        first, stop = frames.first[rows], frames.stop[rows]
-        spread = {key: windows.window(rows, first, stop, deltas) for key, deltas in self._deltas.items()}
-        wanted = {key: spread[key][0] if key in spread else rows for key in features}  # (B,) or (B, T)
-        batch: dict[str, Any] = {key: self._pictures(frames, key, wanted[key]) for key in self.meta.video_keys}
-        for key, feature in columns.stored(features).items():
-            batch[key] = self._column(frames.columns[key], feature, wanted[key])
-        for key, (_, pad) in spread.items():
-            batch[f"{key}_is_pad"] = torch.from_numpy(pad)
-        batch["task"] = [self._reader.tasks[i] for i in frames.columns["task_index"][rows]]
-        for key in self.meta.camera_keys:
-            batch[key] = self._finished(key, batch[key], rows)
+        if self._batches is None:
+            tables = Tables(self._cache) if self._cache else PacketTable.of
+            cap = None if self._video_cache_mb is None else self._video_cache_mb << 20
+            backend = decode.choose(self._video_backend)
+            videos = decode.VideoReader(backend, self.tolerance_s, tables=tables, cap=cap)
+            self._batches = Batches(self._reader, self._rows(), videos, self._deltas, self.return_uint8)
+        batch = self._batches.make(rows)
+        if self.image_transforms is not None:
+            for key in self.meta.camera_keys:
+                if not self._reader.features[key].is_depth:
+                    batch[key] = self._transformed(key, batch[key], rows)
         return Items(batch, len(rows))
 
-    def _pictures(self, frames: Frames, key: str, rows: np.ndarray) -> torch.Tensor:
-        """(B, C, H, W) or (B, T, C, H, W) of a video at rows (B,) or (B, T): uint8, or float32 of depth."""
-        if self._videos is None:
-            self._videos = decode.VideoReader(decode.choose(self._video_backend), self.tolerance_s)
-        flat, table = rows.reshape(-1), self._reader.episodes
-        is_depth = self._reader.features[key].is_depth
-        episode = frames.episode[flat]
-        times = frames.columns["timestamp"][flat].astype(np.float64) + table[f"videos/{key}/from_timestamp"][episode]
-        places = np.stack([table[f"videos/{key}/chunk_index"], table[f"videos/{key}/file_index"]], axis=1)[episode]
-        out: np.ndarray | None = None
-        for place in np.unique(places, axis=0):
-            here = np.flatnonzero((places == place).all(axis=1))
-            path = self.root / self._reader.info.video_file(Place(*place.tolist()), key)
-            found = self._videos.frames(path, times[here], depth.PIXELS if is_depth else decode.RGB)
-            if is_depth:
-                found = self._reader.distances(key)[found][..., None]  # (n, H, W, C)
-            out = np.empty((len(flat), *found.shape[1:]), found.dtype) if out is None else out
-            out[here] = found
-        if out is None:
-            raise IndexError("no rows asked for")
-        return _channels_first(out, rows)
-
-    def _column(self, values: np.ndarray, feature: Feature, rows: np.ndarray) -> Any:
-        """The values at rows (B,) or (B, T): a tensor, or lists of strings and of language."""
-        found = values[rows]
-        if feature.dtype == "image":
-            return _channels_first(pictures(found.reshape(-1), feature, self._depth_output_unit), rows)
-        return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
-
-    def _finished(self, key: str, batch: torch.Tensor, rows: np.ndarray) -> Any:
-        feature = self._reader.features[key]
-        if not feature.is_depth and (feature.dtype == "image" or not self.return_uint8):
-            batch = batch.to(torch.float32) / 255
-        if key in self._deltas and len(self._deltas[key]) == 1:
-            batch = batch[:, 0]  # (B, C, H, W)
-        if self.image_transforms is None or feature.is_depth:
-            return batch
+    def _transformed(self, key: str, batch: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
         if isinstance(self.image_transforms, ImageTransforms):
             return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
+        assert self.image_transforms is not None
         return torch.stack([self.image_transforms(item) for item in batch])
 
     def sampler(
@@ -219,14 +200,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
     @staticmethod
     def collate(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A batch of items: tensors stacked, everything else as lists."""
-        if isinstance(items, Items):
-            return items.batch
-        return {
-            key: torch.stack([item[key] for item in items])
-            if isinstance(value, torch.Tensor)
-            else [item[key] for item in items]
-            for key, value in items[0].items()
-        }
+        return collate(items)
 
     # --- recording ----------------------------------------------------------------------------------------------------
 
@@ -295,7 +269,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         cls, repo_id: str, root: Path, writer: Writer, tolerance_s: float, video_backend: str | None
     ) -> LeRobotDataset:
         dataset = cls(repo_id, root, tolerance_s=tolerance_s, video_backend=video_backend)
-        dataset._writer = writer
+        dataset._load(writer)
         return dataset
 
     @property
@@ -321,7 +295,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
     def save_episode(self) -> int:
         """Commit the running episode; returns its index. It can be read at once."""
         index = self.writer.save_episode()
-        self._load()
+        self._load(self._writer)
         return index
 
     def clear_episode_buffer(self) -> None:
@@ -356,30 +330,3 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self.finalize()
         what = publish.plan(self.root, self.repo_id, license=license, tags=tags or (), videos=push_videos)
         return publish.push(what, private=private, branch=branch)
-
-
-class Items(Sequence[dict[str, Any]]):
-    """The items of a batch. They are views of stacked tensors, so that collating them copies nothing."""
-
-    def __init__(self, batch: dict[str, Any], length: int) -> None:
-        self.batch = batch
-        self._length = length
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self._length))]
-        if not -self._length <= index < self._length:
-            raise IndexError(index)
-        return {key: value[index] for key, value in self.batch.items()}
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return (self[i] for i in range(self._length))
-
-
-def _channels_first(found: np.ndarray, rows: np.ndarray) -> torch.Tensor:
-    """(*rows, C, H, W) of pictures (n, H, W, C), one for each of `rows`."""
-    out = torch.from_numpy(found).permute(0, 3, 1, 2).contiguous()  # (n, C, H, W)
-    return out.reshape(*rows.shape, *out.shape[1:])

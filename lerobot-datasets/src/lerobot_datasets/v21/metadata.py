@@ -33,8 +33,17 @@ def read(root: Path) -> Description:
     Raises:
         DataError: no such dataset, another version, or a file is missing or broken.
     """
-    info = metadata.read_info(root, VERSION, DROPPED)
+    info = read_info(root)
     return Description(info=info, stats=_stats(root), tasks=_tasks(root), episodes=Episodes(_table(root, info)))
+
+
+def read_info(root: Path) -> Info:
+    """Read and check info.json.
+
+    Raises:
+        DataError: broken JSON, a missing or impossible value, or another version.
+    """
+    return metadata.read_info(root, VERSION, DROPPED)
 
 
 def episode_table(root: Path, info: Info) -> pa.Table:

@@ -109,6 +109,41 @@ def read(root: Path) -> Description:
     )
 
 
+_KEPT_EPISODES, _KEPT_TASKS, _KEPT_STATS = "episodes.arrow", "tasks.arrow", "stats.json"
+
+
+def keep(folder: Path, found: Description) -> None:
+    """Write what `kept` gives back without reading tables: the episodes are mapped."""
+    _write_mapped(folder / _KEPT_EPISODES, found.episodes.table)
+    _write_mapped(folder / _KEPT_TASKS, pa.table({"task": pa.array(found.tasks, pa.string())}))
+    if found.stats is not None:
+        (folder / _KEPT_STATS).write_text(stats_text(found.stats), encoding="utf-8")
+
+
+def kept(folder: Path, info: Info) -> Description:
+    """What `keep` wrote.
+
+    Raises:
+        OSError, ValueError, ArrowException: it is broken.
+    """
+    path = folder / _KEPT_STATS
+    return Description(
+        info=info,
+        stats=arrays(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None,
+        tasks=_mapped(folder / _KEPT_TASKS)["task"].to_pylist(),
+        episodes=Episodes(_mapped(folder / _KEPT_EPISODES)),
+    )
+
+
+def _write_mapped(path: Path, table: pa.Table) -> None:
+    with path.open("wb") as file, pa.ipc.new_file(file, table.schema) as out:
+        out.write_table(table.combine_chunks())
+
+
+def _mapped(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
 # --- info.json --------------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +311,11 @@ class Episodes(Sequence[dict[str, Any]]):
 
     def __init__(self, table: pa.Table) -> None:
         self._table = table
+
+    @property
+    def table(self) -> pa.Table:
+        """All of it."""
+        return self._table
 
     def __len__(self) -> int:
         return self._table.num_rows

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from lerobot_core.errors import DataError, did_you_mean, first_sentence
 from lerobot_core.features import Feature
 from lerobot_datasets import columns
+from lerobot_datasets.cache import Cache
 from lerobot_datasets.stats import Stats
 from lerobot_datasets.v3 import metadata
 from lerobot_datasets.v3.layout import Place
@@ -34,12 +35,19 @@ class Reader:
         root: the folder.
         episodes: which episodes; all when not given. Numbers that do not exist are left out with a warning.
         depth_output_unit: unit of depth pictures and their statistics.
+        cache: keeps what the files under `meta/` hold; they are read anew without one.
     """
 
-    def __init__(self, root: Path, episodes: Sequence[int] | None = None, depth_output_unit: depth.Unit = "mm") -> None:
+    def __init__(
+        self,
+        root: Path,
+        episodes: Sequence[int] | None = None,
+        depth_output_unit: depth.Unit = "mm",
+        cache: Cache | None = None,
+    ) -> None:
         self.root = root
         self.depth_output_unit = depth_output_unit
-        found = (v21.read if metadata.major(root) == "2" else metadata.read)(root)
+        found = description(root, cache)
         self.info, self.tasks, self.all_episodes = found.info, found.tasks, found.episodes
         self.stats: Stats | None = self._in_unit(found.stats)
         self.selection = self._select(episodes)
@@ -52,13 +60,14 @@ class Reader:
                     values[name] = depth.in_unit(values[name], self.features[key], self.depth_output_unit)
         return stats
 
-    def _select(self, episodes: Sequence[int] | None) -> list[int]:
+    def _select(self, episodes: Sequence[int] | None) -> Sequence[int]:
         total = self.info.total_episodes
         if episodes is None:
-            return list(range(total))
+            return range(total)
         if unknown := [number for number in episodes if not 0 <= number < total]:
             logger.warning("%s has %d episodes, these are left out: %s", self.root, total, unknown)
-        return sorted({number for number in episodes if 0 <= number < total})
+        known = sorted({number for number in episodes if 0 <= number < total})
+        return range(total) if len(known) == total else known
 
     @property
     def features(self) -> Mapping[str, Feature]:
@@ -71,7 +80,8 @@ class Reader:
     @cached_property
     def episodes(self) -> metadata.Episodes:
         """The rows of the episodes selected."""
-        return self.all_episodes.select(self.selection)
+        everything = isinstance(self.selection, range)
+        return self.all_episodes if everything else self.all_episodes.select(self.selection)
 
     def episode_table(self) -> pa.Table:
         """The table of all episodes with their statistics, which `episodes` leaves out; read at each call."""
@@ -162,6 +172,27 @@ class Reader:
         return episode
 
 
+def description(root: Path, cache: Cache | None = None) -> metadata.Description:
+    """Everything under `meta/`, whichever version wrote it; the cache keeps what takes long to read of large datasets.
+
+    Raises:
+        DataError: no such dataset, another version, or a file is missing or broken.
+    """
+    read, read_info = (v21.read, v21.read_info) if metadata.major(root) == "2" else (metadata.read, metadata.read_info)
+    if cache is None:
+        return read(root)
+    files = sorted(path for path in (root / "meta").rglob("*") if path.is_file())
+    for _ in range(2):
+        folder = cache.entry("meta", files, lambda folder: metadata.keep(folder, read(root)))
+        if folder is None:
+            break
+        try:
+            return metadata.kept(folder, read_info(root))
+        except (OSError, ValueError, pa.ArrowException):
+            cache.remove(folder)
+    return read(root)
+
+
 def pictures(cells: Iterable[Mapping[str, bytes]], feature: Feature, unit: depth.Unit) -> np.ndarray:
     """Pictures (N, H, W, 3) uint8, or (N, H, W, 1) float32 of depth, of cells of a table.
 
@@ -207,38 +238,3 @@ def read_rows(path: Path, features: Mapping[str, Feature], episodes: Sequence[in
             hint="the dataset is incomplete; fetch it again",
         )
     return table
-
-
-class Frames:
-    """The columns of the selected episodes in memory, and where each row's episode begins and ends.
-
-    Attributes:
-        columns: feature → (rows, …); PNG cells stay encoded.
-        first: row at which the episode of each row begins (rows,).
-        stop: row after the last of that episode (rows,).
-        episode: position in the selection of each row's episode (rows,).
-    """
-
-    def __init__(self, reader: Reader) -> None:
-        table, lengths = reader.episodes, np.asarray(reader.episodes["length"], dtype=np.int64)
-        parts: list[dict[str, np.ndarray]] = []
-        if len(table):
-            places = np.stack([table["data/chunk_index"], table["data/file_index"]])
-            cuts = np.flatnonzero((np.diff(places) != 0).any(axis=0)) + 1
-            for rows in np.split(np.arange(len(table)), cuts):
-                path = reader.root / reader.info.data_file(Place(*(int(v) for v in places[:, rows[0]])))
-                numbers = [reader.selection[i] for i in rows]
-                parts.append(read_columns(path, reader.features, numbers, int(lengths[rows].sum())))
-        self.columns = _joined(parts, reader.features)
-        ends = np.cumsum(lengths)
-        self.first, self.stop = np.repeat(ends - lengths, lengths), np.repeat(ends, lengths)
-        self.episode = np.repeat(np.arange(len(table)), lengths)
-
-    def __len__(self) -> int:
-        return len(self.episode)
-
-
-def _joined(parts: list[dict[str, np.ndarray]], features: Mapping[str, Feature]) -> dict[str, np.ndarray]:
-    if parts:
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    return {key: columns.empty(feature) for key, feature in columns.stored(features).items()}

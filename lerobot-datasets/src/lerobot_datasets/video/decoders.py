@@ -102,7 +102,7 @@ class PacketDecoder:
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = table.colours
         context.open()
         self.kind = table.kind
-        self.bytes = _size(table)
+        self.bytes = held(table.height, table.width)
         self.source = -1
         self._begin = self._next = 0  # it was fed the packets [begin, next)
         self._inside: dict[int, int] = {}  # stamp → packet of those whose frames have not come out
@@ -191,7 +191,7 @@ class Decoders:
             FFmpegError: a packet is broken.
         """
         recent = self._recent.get(source.number, {})
-        most = self.cap // 4 // _size(source.table, 1)
+        most = self.cap // 4 // _picture(source.table.height, source.table.width)
         kept: dict[int, av.VideoFrame] = {}
         for run in runs:
             known = [packet for packet in run.wanted.tolist() if packet in recent] if recent else []
@@ -220,7 +220,7 @@ class Decoders:
 
     def _take(self, source: Source, run: Run) -> PacketDecoder:
         """A decoder for a run: one that stands there, one of that source, a new one while there is room, the oldest."""
-        kind, size = source.table.kind, _size(source.table)
+        kind, size = source.table.kind, held(source.table.height, source.table.width)
         with self._lock:
             alike = [decoder for decoder in self._idle if decoder.kind == kind]
             found = next((d for d in alike if d.stands_for(source, run)), None)
@@ -270,9 +270,13 @@ def _bytes(frames: Mapping[int, av.VideoFrame]) -> int:
     return size * len(frames)
 
 
-def _size(table: PacketTable, pictures: int = _PICTURES_HELD) -> int:
-    """About what some pictures of this stream take [bytes]; as many as a decoder holds when not given."""
-    return pictures * table.height * table.width * 3 // 2 + 1
+def held(height: int, width: int) -> int:
+    """About what a decoder of such pictures takes [bytes]."""
+    return _PICTURES_HELD * _picture(height, width)
+
+
+def _picture(height: int, width: int) -> int:
+    return height * width * 3 // 2 + 1
 
 
 #: Those of this process. A forked one begins with none: it must not touch its parent's.

@@ -6,10 +6,10 @@ from lerobot_datasets.video import decode, encode
 
 
 def found() -> dict[str, list[str] | str]:
-    """Decoders in the order they are preferred, why torchcodec is not among them, and the encoders that open."""
+    """Decoders in the order they are preferred, why torchcodec is not among them if so, and the encoders that open."""
     problem = decode.torchcodec_problem()
     return {
-        "decoders": ["pyav"] if problem else ["torchcodec", "pyav"],
+        "decoders": ["pyav"] if problem else ["pyav", "torchcodec"],
         "torchcodec": problem or "loads",
         "encoders": [name for name in (*encode.SOFTWARE, *encode.HARDWARE) if encode.opens(name)],
     }

@@ -6,6 +6,8 @@ Knows the bytes' places, not the bytes; `decode` feeds them. Planning is *pure*.
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cached_property
@@ -17,10 +19,12 @@ import av
 import numpy as np
 
 from lerobot_core.errors import DataError
+from lerobot_datasets.cache import Cache
 
 #: Codecs that show every packet's frame when it is decoded. For these the file's own index says all.
 _IN_ORDER = ("av1", "vp9", "vp8", "ffv1", "mjpeg", "png", "rawvideo")
 _CONTAINERS = ("mp4", "mov")
+_ARRAYS = ("pos", "size", "pts", "is_key", "is_shown")
 
 
 class Run(NamedTuple):
@@ -87,6 +91,34 @@ class PacketTable:
                 return cls(**_described(stream), **(_demuxed(container, stream) if found is None else found))
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise DataError(f"'{name}' cannot be decoded: {error}", path=path) from error
+
+    def save(self, path: Path) -> None:
+        """Write it to a file that `load` maps."""
+        told = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        rows = np.stack([told.pop(name).astype(np.int64) for name in _ARRAYS])
+        head = json.dumps(told | {"extradata": self.extradata.hex()}).encode()
+        head += b" " * (-(len(head) + 1) % rows.itemsize) + b"\n"
+        with path.open("wb") as file:
+            file.write(head)
+            file.write(rows.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+
+    @classmethod
+    def load(cls, path: Path) -> PacketTable:
+        """The table that `save` wrote; its arrays are read when they are used.
+
+        Raises:
+            ValueError: the file holds none, or not all of it.
+        """
+        with path.open("rb") as file:
+            head = file.readline()
+        told = json.loads(head)
+        rows = np.memmap(path, np.int64, "r", offset=len(head)).view(np.ndarray).reshape(len(_ARRAYS), -1)
+        told |= {"extradata": bytes.fromhex(told["extradata"])}
+        told |= {"colours": tuple(told["colours"]), "tick": tuple(told["tick"])}
+        found = dict(zip(_ARRAYS, rows, strict=True))
+        return cls(**told, **found | {name: found[name].astype(bool) for name in ("is_key", "is_shown")})
 
     def __len__(self) -> int:
         return len(self.pos)
@@ -157,6 +189,33 @@ class PacketTable:
         cuts = np.flatnonzero(new) + 1
         for part, begin in zip(np.split(wanted, cuts), begins[np.append(0, cuts)] if len(begins) else (), strict=False):
             yield Run(int(begin), part)
+
+
+class Tables:
+    """The tables of a dataset's videos, kept in its cache."""
+
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+
+    def __call__(self, path: Path) -> PacketTable:
+        """
+        Raises:
+            DataError: the file is no MP4, holds no video, or is broken.
+        """
+        built: list[PacketTable] = []
+
+        def build(part: Path) -> None:
+            built.append(PacketTable.of(path))
+            built[0].save(part)
+
+        kept = self._cache.file("packets", path, build)
+        if built or kept is None:
+            return built[0] if built else PacketTable.of(path)
+        try:
+            return PacketTable.load(kept)
+        except (OSError, ValueError, TypeError, KeyError):
+            self._cache.remove(kept)
+            return PacketTable.of(path)
 
 
 def _described(stream: Any) -> dict[str, Any]:
