@@ -6,7 +6,6 @@ decoded in one pass. The shuffle buffer holds frame numbers, no frames. Items eq
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -29,6 +28,7 @@ from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
 from lerobot_datasets.stream.store import is_url
 from lerobot_datasets.stream.tables import BLOCK_ROWS, Tables
 from lerobot_datasets.stream.videos import Videos
+from lerobot_datasets.transforms import ImageTransforms
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader, pictures
 from lerobot_datasets.video import depth
@@ -241,19 +241,17 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
             batches = -(-start // self._order.batch_size)
             worker = (worker + batches) % workers
             start = self._order.given(self.rank, batches, worker, workers)
-        return self._items(self._order.blocks(epoch, self.rank, worker, workers), epoch, start, alone=info is None)
+        return self._items(self._order.blocks(epoch, self.rank, worker, workers), epoch, start)
 
-    def _items(self, blocks: Iterator[np.ndarray], epoch: int, given: int, alone: bool) -> Iterator[dict[str, Any]]:
+    def _items(self, blocks: Iterator[np.ndarray], epoch: int, given: int) -> Iterator[dict[str, Any]]:
         with ExitStack() as stack:
             chunks = self._chunks(blocks, given)
             if not self._store.is_local:
                 fetchers = _threads(stack, CONNECTIONS, "lerobot-fetch")
                 chunks = fetched(chunks, self._frames.rows, self._wanted, self._videos, fetchers)
-            side_by_side = alone and len(self.meta.video_keys) > 1
-            decoders = _threads(stack, _cores(), "lerobot-decode") if side_by_side else None
             position = self._position
             for numbers, skipped in chunks:
-                batch = self._made(self._frames.rows(numbers), epoch, decoders)
+                batch = self._made(self._frames.rows(numbers), epoch)
                 keys = list(batch)
                 values = [v.unbind() if isinstance(v, torch.Tensor) else v for v in batch.values()]
                 del batch
@@ -275,34 +273,26 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
 
     @cached_property
     def _item_bytes(self) -> int:
-        """Bytes of the pictures of an item."""
-        total = 0
-        for key in self.meta.camera_keys:
-            feature = self._reader.features[key]
-            as_bytes = self.return_uint8 and feature.dtype == "video" and not feature.is_depth
-            total += int(np.prod(feature.shape)) * len(self._deltas.get(key, [0])) * (1 if as_bytes else 4)
-        return total
+        """Bytes of the pictures of an item as they are decoded."""
+        shapes = {key: self._reader.features[key].shape for key in self.meta.camera_keys}
+        return sum(int(np.prod(shape)) * len(self._deltas.get(key, [0])) for key, shape in shapes.items())
 
-    def _made(self, rows: np.ndarray, epoch: int, pool: ThreadPoolExecutor | None) -> dict[str, Any]:
+    def _made(self, rows: np.ndarray, epoch: int) -> dict[str, Any]:
         """The items at some rows (B,), stacked."""
         now = self._wanted.now(rows)
         around = self._wanted.around(now)
-        features, keys = self._reader.features, self.meta.video_keys
-        asked = {key: around[key][0] if key in around else now for key in features}
-        each = pool.map if pool else map
-        batch: dict[str, Any] = dict(zip(keys, each(lambda key: self._pictures(key, asked[key]), keys), strict=True))
-        for key, feature in columns.stored(features).items():
+        asked = {key: around[key][0] if key in around else now for key in self._reader.features}
+        videos = {key: (asked[key].episode, asked[key].column("timestamp").reshape(-1)) for key in self._videos.keys}
+        decoded = self._videos.frames(videos)
+        batch: dict[str, Any] = {key: _channels_first(decoded.pop(key), asked[key].rows) for key in videos}
+        for key, feature in columns.stored(self._reader.features).items():
             batch[key] = self._column(key, feature, asked[key])
         for key, (_, pad) in around.items():
             batch[f"{key}_is_pad"] = torch.from_numpy(pad)
         batch["task"] = [self._reader.tasks[i] for i in now.column("task_index").tolist()]
         for key in self.meta.camera_keys:
-            batch[key] = self._finished(key, batch[key], rows)
+            batch[key] = self._finished(key, batch[key], [epoch, *rows.tolist()])
         return batch
-
-    def _pictures(self, key: str, asked: Asked) -> torch.Tensor:
-        found = self._videos.frames(key, asked.episode, asked.column("timestamp").reshape(-1))
-        return _channels_first(found, asked.rows)
 
     def _column(self, key: str, feature: Any, asked: Asked) -> Any:
         found = asked.column(key)
@@ -310,7 +300,17 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
             return _channels_first(pictures(found.reshape(-1), feature, self._depth_output_unit), asked.rows)
         return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
 
-    _finished = LeRobotDataset._finished
+    def _finished(self, key: str, batch: torch.Tensor, numbers: list[int]) -> torch.Tensor:
+        feature = self._reader.features[key]
+        if not feature.is_depth and (feature.dtype == "image" or not self.return_uint8):
+            batch = batch.to(torch.float32).div_(255)
+        if key in self._deltas and len(self._deltas[key]) == 1:
+            batch = batch[:, 0]  # (B, C, H, W)
+        if self.image_transforms is None or feature.is_depth:
+            return batch
+        if isinstance(self.image_transforms, ImageTransforms):
+            return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *numbers])
+        return torch.stack([self.image_transforms(item) for item in batch])
 
 
 def _threads(stack: ExitStack, count: int, name: str) -> ThreadPoolExecutor:
@@ -318,10 +318,6 @@ def _threads(stack: ExitStack, count: int, name: str) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(count, name)
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool
-
-
-def _cores() -> int:
-    return max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
 
 
 def _processes() -> tuple[int, int]:
