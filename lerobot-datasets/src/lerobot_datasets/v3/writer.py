@@ -228,12 +228,10 @@ class Writer:
         self._stop(keep=False)
         self._begin()
 
-    def finalize(self, advance: Callable[[int, int], None] = lambda done, of: None) -> None:
+    def finalize(self) -> None:
         """Close the dataset and join its small files; idempotent. The running episode is discarded, but one whose
-        encoder failed, or that found the disk full, is kept for `lr dataset repair`.
-
-        Args:
-            advance: told how many bytes are joined, and of how many.
+        encoder failed, or that found the disk full, is kept for `lr dataset repair`. Interrupted while it joins, the
+        dataset is whole, and joined another time.
         """
         if self._closed:
             return
@@ -242,7 +240,7 @@ class Writer:
             self._stop(keep=self._failed)
             for stream in self._streams.values():
                 stream.close()
-            compact.tidy(self.root, self._committed.info, advance)
+            compact.tidy(self.root, self._committed.info)
         finally:
             self._claim.release()
 
