@@ -157,7 +157,8 @@ def test_stamps_are_kept_beside_the_frames_and_joined_with_them(root: Path) -> N
     for episode in range(3):
         for i in range(5):
             tick = 10**12 * (episode + 1) + i * 10**8
-            times = {"timestamp": tick, CAMERA: tick - (2 if i == 3 else 0) * 10**8, "arm": tick + 7}
+            times = {"timestamp": tick, "front": tick - (2 if i == 3 else 0) * 10**8, "arm": tick + 7}
+            times |= {"a": tick + 3, "b": tick + 2}  # parts of the state
             writer.add(recordings.frame(episode, i), task="t", stamps=times)
         writer.save_episode()
     assert len(list((root / "stamps").rglob("*.parquet"))) == 3
@@ -169,6 +170,7 @@ def test_stamps_are_kept_beside_the_frames_and_joined_with_them(root: Path) -> N
         assert found is not None
         assert (found["timestamp"] - 10**12 * (episode + 1)).tolist() == [i * 10**8 for i in range(5)]
         assert (found["arm"] - found["timestamp"]).tolist() == [7] * 5
+        assert (found["observation.state"] - found["timestamp"]).tolist() == [2] * 5, "as old as its oldest part"
     result = CliRunner().invoke(info, [str(root), "--json"], catch_exceptions=False)
     figures = json.loads(result.output)["cameras"][CAMERA]["1"]
     assert (figures["dropped"], figures["late"], figures["repeated"]) == (0, 1, 1)

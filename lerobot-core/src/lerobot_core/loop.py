@@ -196,17 +196,7 @@ class DatasetSink:
         if self._last is None:
             return
         frame = features.frame(tick.observation, self._observed) | features.frame(self._last, self._acted)
-        self._writer.add(frame, task=self._task, stamps=self._stamps(tick))
-
-    def _stamps(self, tick: Tick) -> dict[str, int]:
-        """By the dataset's names: the time of the tick as `timestamp`, and of each feature its oldest part's."""
-        out = {"timestamp": tick.time}
-        for key, feature in self._observed.items():
-            parts = [key, key.removeprefix(features.IMAGES), *map(str, feature.elements or ())]
-            found = [tick.stamps[part] for part in parts if part in tick.stamps]
-            if found:
-                out[key] = min(found)
-        return out
+        self._writer.add(frame, task=self._task, stamps={"timestamp": tick.time, **tick.stamps})
 
     def add_sample(self, key: str, value: Any, stamp: int) -> None:
         """Samples between ticks have no place on the fps grid; only the newest, in the tick, is recorded."""

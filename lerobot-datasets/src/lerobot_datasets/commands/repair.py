@@ -43,7 +43,8 @@ def repair(folder: Path, yes: bool, discard: bool) -> None:
             click.echo(f"{len(found)} thrown away")
         else:
             commit(folder, found)
-        join(folder)
+        if fewer := compact.shown(folder, metadata.read_info(folder)):
+            click.echo(f"{fewer} files joined into others")
     finally:
         claim.release()
 
@@ -68,17 +69,3 @@ def commit(folder: Path, found: list[Left]) -> None:
                 number = Committed(folder, info, encoder).add(episode)
                 progress.console.print(f"committed as episode {number}")
             shutil.rmtree(left.folder)
-
-
-def join(folder: Path) -> None:
-    """Join the small files of the dataset."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("joining files", total=None)
-        fewer = compact.compact(
-            folder,
-            metadata.read_info(folder),
-            lambda done, of: progress.update(task, completed=done, total=max(of, 1)),
-        )
-    if fewer:
-        click.echo(f"{fewer} files joined into others")

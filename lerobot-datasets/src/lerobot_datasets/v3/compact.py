@@ -22,6 +22,8 @@ from typing import Any
 import attrs
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
+from rich.progress import Progress
 
 from lerobot_core.errors import DataError
 from lerobot_datasets.v3 import layout, metadata
@@ -83,10 +85,18 @@ def compact(root: Path, info: Info, advance: Callable[[int, int], None] = lambda
     return sum(len(join.sources) - 1 for join in joins)
 
 
-def tidy(root: Path, info: Info, advance: Callable[[int, int], None] = lambda done, of: None) -> int:
-    """`compact`, where a dataset that stays in small files is no failure: it is whole, and another time may do."""
+def shown(root: Path, info: Info) -> int:
+    """`compact` with a bar on a terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("joining files", total=None)
+        return compact(root, info, lambda done, of: progress.update(task, completed=done, total=max(of, 1)))
+
+
+def tidy(root: Path, info: Info) -> int:
+    """`shown`, where a dataset that stays in small files is no failure: it is whole, and another time may do."""
     try:
-        return compact(root, info, advance)
+        return shown(root, info)
     except (OSError, DataError) as problem:
         logger.warning("the files of '%s' stay as small as they were recorded: %s", root, problem)
         return 0

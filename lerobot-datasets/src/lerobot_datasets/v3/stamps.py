@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lerobot_core.features import ACTION, IMAGES, Feature
 from lerobot_datasets.v3 import layout, metadata
 from lerobot_datasets.v3.layout import Place
 from lerobot_datasets.v3.metadata import Info
@@ -28,17 +29,32 @@ FRAME = "timestamp"
 _KEYS = ("episode_index", "frame_index")
 
 
-def of_frame(given: Mapping[str, int] | None, now: int, kept: Mapping[str, bool]) -> dict[str, int | None]:
-    """The stamps of a frame; what was not stamped of it is as old as the frame.
+def names(features: Mapping[str, Feature]) -> dict[str, str]:
+    """What a robot calls the parts of what is observed → the feature that they are in."""
+    out: dict[str, str] = {}
+    for key, feature in features.items():
+        if not key.startswith(ACTION):
+            parts = [] if feature.is_picture else feature.elements or []
+            out |= dict.fromkeys([key, key.removeprefix(IMAGES), *map(str, parts)], key)
+    return out
+
+
+def of_frame(
+    given: Mapping[str, int] | None, now: int, kept: Mapping[str, bool], known: Mapping[str, str]
+) -> dict[str, int | None]:
+    """The stamps of a frame; what was not stamped of it is as old as the frame, and a feature as old as its oldest part.
 
     Args:
         given: what → when, by whoever recorded it.
         now: when it came here.
         kept: camera → whether its picture was kept.
+        known: of `names`.
     """
-    found: dict[str, int | None] = {FRAME: now} | {key: int(stamp) for key, stamp in (given or {}).items()}
-    frame = found[FRAME]
-    return found | {key: found.get(key, frame) if there else None for key, there in kept.items()}
+    found = {FRAME: now}
+    for name, stamp in (given or {}).items():
+        key = known.get(name, name)
+        found[key] = int(stamp) if key == FRAME else min(int(stamp), found.get(key, int(stamp)))
+    return found | {key: found.get(key, found[FRAME]) if there else None for key, there in kept.items()}
 
 
 def table(rows: Sequence[Stamps], episode: int, cameras: Sequence[str]) -> pa.Table:

@@ -23,7 +23,7 @@ from lerobot_datasets.v3.committed import Committed, Episode
 from lerobot_datasets.v3.frame import checked, complete
 from lerobot_datasets.v3.journal import STAGING, Commit
 from lerobot_datasets.v3.metadata import Info
-from lerobot_datasets.v3.stamps import Stamps, of_frame
+from lerobot_datasets.v3.stamps import Stamps, names, of_frame
 from lerobot_datasets.video import depth, encode
 from lerobot_datasets.video.stream import PictureStream, Recorded
 
@@ -50,6 +50,7 @@ class Writer:
             self._committed = Committed(root, metadata.read_info(root), encoder)
             complete({key: f for key, f in self.features.items() if key not in DEFAULT_COLUMNS})
             left = running.left(root, self._committed.info)
+            self._names = names(self.features)
             for key in self._committed.info.camera_keys:
                 self._streams[key] = PictureStream(running.camera(key, self._committed.info, encoder))
         except BaseException:
@@ -185,8 +186,8 @@ class Writer:
             frame: every feature but the default ones; pictures (H, W, C) or (C, H, W), uint8 or floats in [0, 1]; depth
                 (H, W, 1) uint16 [mm] or float32 [m].
             task: what is done, in a sentence.
-            stamps: when values were measured, by feature or any other name: monotonic [ns]; `timestamp` is the time of
-                the frame itself. Kept beside the frames (`v3.stamps`).
+            stamps: when values were measured, by feature, the robot's name of a part, or any other name: monotonic [ns];
+                `timestamp` is the time of the frame itself. Kept beside the frames (`v3.stamps`).
 
         Raises:
             DataError: a key is missing, unknown, or holds the wrong dtype or shape; or an encoder failed, and
@@ -204,7 +205,7 @@ class Writer:
         index = len(self._tasks)
         with self._writing():
             kept = {key: stream.add(index, values[key]) for key, stream in self._streams.items()}
-            times = of_frame(stamps, now, kept)
+            times = of_frame(stamps, now, kept, self._names)
             self._journal.add(values, task, times)
         for key, column in self._rows.items():
             column.append(values[key])
@@ -227,12 +228,10 @@ class Writer:
         self._stop(keep=False)
         self._begin()
 
-    def finalize(self, advance: Callable[[int, int], None] = lambda done, of: None) -> None:
+    def finalize(self) -> None:
         """Close the dataset and join its small files; idempotent. The running episode is discarded, but one whose
-        encoder failed, or that found the disk full, is kept for `lr dataset repair`.
-
-        Args:
-            advance: told how many bytes are joined, and of how many.
+        encoder failed, or that found the disk full, is kept for `lr dataset repair`. Interrupted while it joins, the
+        dataset is whole, and joined another time.
         """
         if self._closed:
             return
@@ -241,7 +240,7 @@ class Writer:
             self._stop(keep=self._failed)
             for stream in self._streams.values():
                 stream.close()
-            compact.tidy(self.root, self._committed.info, advance)
+            compact.tidy(self.root, self._committed.info)
         finally:
             self._claim.release()
 

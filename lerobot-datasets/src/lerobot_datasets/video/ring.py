@@ -24,7 +24,7 @@ class Ring:
 
     Args:
         memory: the shared memory, at least `size` bytes.
-        shape: of a picture.
+        shape: (H, W, C) of a picture, three channels of colours or one of depth.
         places: how many pictures there is room for.
     """
 
@@ -38,10 +38,10 @@ class Ring:
     @staticmethod
     def size(shape: tuple[int, ...], places: int) -> int:
         """Bytes of memory needed."""
-        return _PAGE + _pages(24 * places) + int(np.prod(shape)) * _WIDEST * places
+        return _PAGE + _pages(24 * places) + _bytes(shape) * places
 
     def _place(self, number: int, dtype: str) -> np.ndarray:
-        start = self._start + number % self.places * self._count * _WIDEST
+        start = self._start + number % self.places * _bytes(self._shape)
         return np.frombuffer(self._memory, dtype, self._count, start).reshape(self._shape)
 
     @property
@@ -94,7 +94,9 @@ class Ring:
         self._head[_BEATS] += 1
 
 
-_WIDEST = 4  # bytes of a float32
+def _bytes(shape: tuple[int, ...]) -> int:
+    """Room for a picture: colours are uint8, depth is float32 at most."""
+    return int(np.prod(shape)) * (1 if shape[2] == 3 else 4)
 
 
 def _pages(size: int) -> int:
