@@ -38,7 +38,7 @@ def install(session: nox.Session, *what: str) -> None:
 def with_torchcodec(session: nox.Session) -> None:
     """Let torchcodec find the FFmpeg that PyAV brings, so that both decoders are tested with pip alone."""
     found = session.run("python", "-m", "lerobot_datasets.video.links", silent=True)
-    session.env["LD_LIBRARY_PATH"] = str(found).strip()
+    session.env["LD_LIBRARY_PATH"] = str(found).strip().splitlines()[-1]
 
 
 @nox.session
