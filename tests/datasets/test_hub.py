@@ -55,7 +55,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recorded") / "set"
     for part in range(4):
         if part == 0:
-            writer = Writer.create(root, features(), 10, robot_type="so_follower", encoder=PATIENT)
+            writer = Writer.create(
+                root,
+                features(),
+                10,
+                robot_type="so_follower",
+                encoder=PATIENT,
+                data_files_size_in_mb=0,
+                video_files_size_in_mb=0,
+            )
         else:
             writer = Writer.resume(root, encoder=PATIENT)
         record(writer, [5 + part])

@@ -33,9 +33,10 @@ def test_json(fixtures: Path) -> None:
 
 
 def test_targets_exist() -> None:
-    for component in plugin.lr_dataset_backends():
-        assert resolve(component.config) is LeRobotBackendConfig
-        assert callable(resolve(component.build))
+    components = {component.name: component for component in plugin.lr_dataset_backends()}
+    assert resolve(components["lerobot"].config) is LeRobotBackendConfig
+    for component in components.values():
+        assert resolve(component.config) and callable(resolve(component.build))
     for command in plugin.lr_commands():
         assert resolve(command.target).name
 

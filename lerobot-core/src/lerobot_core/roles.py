@@ -261,11 +261,7 @@ class DatasetReader(Protocol):
         ...
 
     def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
-        """A torch dataset; it has `sampler(seed, shuffle, drop_first, drop_last, rank, world)` and `collate`.
-
-        A loader is given a map-style dataset and its sampler. The sampler of an iterable one also takes `batch_size` and is
-        that dataset in the order wanted; both have `state_dict()` and `load_state_dict()` with `epoch` and `start_index`.
-        """
+        """A torch dataset with `collate` and the order: `sampler(seed, shuffle, drop_first, drop_last, rank, world)`."""
         ...
 
 

@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_datasets import columns, hub, windows
-from lerobot_datasets.dataset import LeRobotDataset, _channels_first
+from lerobot_datasets.batches import _channels_first, collate
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.stream import place, plan
 from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
@@ -59,7 +59,7 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         seed: of the random order.
         shuffle: random order; else the dataset's.
         return_uint8: give the pictures of videos as uint8, except for depth.
-        video_backend: decoder of videos that are here, torchcodec or pyav.
+        video_backend: decoder of videos that are here: pyav, the default, or torchcodec.
         depth_output_unit: unit of depth pictures and their statistics, mm or m.
         rank: which of `world` processes this is; of torch.distributed where that runs, else 0.
         world: number of processes that share an epoch; of torch.distributed where that runs, else 1.
@@ -202,7 +202,7 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         """Items that this rank gives in an epoch, all workers together."""
         return self._order.count(self.rank)
 
-    collate = staticmethod(LeRobotDataset.collate)
+    collate = staticmethod(collate)
 
     # --- where it stands ----------------------------------------------------------------------------------------------
 
@@ -284,29 +284,31 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         asked = {key: around[key][0] if key in around else now for key in self._reader.features}
         videos = {key: (asked[key].episode, asked[key].column("timestamp").reshape(-1)) for key in self._videos.keys}
         decoded = self._videos.frames(videos)
-        batch: dict[str, Any] = {key: _channels_first(decoded.pop(key), asked[key].rows) for key in videos}
+        batch: dict[str, Any] = {}
+        for key in videos:
+            as_float = not self.return_uint8 and not self._reader.features[key].is_depth
+            batch[key] = _channels_first(torch.from_numpy(decoded.pop(key)), asked[key].rows, as_float)
         for key, feature in columns.stored(self._reader.features).items():
             batch[key] = self._column(key, feature, asked[key])
         for key, (_, pad) in around.items():
             batch[f"{key}_is_pad"] = torch.from_numpy(pad)
         batch["task"] = [self._reader.tasks[i] for i in now.column("task_index").tolist()]
         for key in self.meta.camera_keys:
-            batch[key] = self._finished(key, batch[key], [epoch, *rows.tolist()])
+            batch[key] = self._changed(key, batch[key], [epoch, *rows.tolist()])
         return batch
 
     def _column(self, key: str, feature: Any, asked: Asked) -> Any:
         found = asked.column(key)
         if feature.dtype == "image":
-            return _channels_first(pictures(found.reshape(-1), feature, self._depth_output_unit), asked.rows)
+            cells = pictures(found.reshape(-1), feature, self._depth_output_unit)
+            return _channels_first(torch.from_numpy(cells), asked.rows, as_float=not feature.is_depth)
         return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
 
-    def _finished(self, key: str, batch: torch.Tensor, numbers: list[int]) -> torch.Tensor:
-        feature = self._reader.features[key]
-        if not feature.is_depth and (feature.dtype == "image" or not self.return_uint8):
-            batch = batch.to(torch.float32).div_(255)
+    def _changed(self, key: str, batch: torch.Tensor, numbers: list[int]) -> torch.Tensor:
+        """Pictures as items have them: a window of one has no axis, and the changes wished are made."""
         if key in self._deltas and len(self._deltas[key]) == 1:
             batch = batch[:, 0]  # (B, C, H, W)
-        if self.image_transforms is None or feature.is_depth:
+        if self.image_transforms is None or self._reader.features[key].is_depth:
             return batch
         if isinstance(self.image_transforms, ImageTransforms):
             return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *numbers])

@@ -133,5 +133,5 @@ class _RemoteDecoder(decode.PyavDecoder):
 
     def __init__(self, store: Store, path: str) -> None:
         self._path: Any = store.name(path)
-        self._file = -1
+        self._file, self.bytes = -1, 0
         self._source = Source(packets(store, path), partial(store.read, path))
