@@ -61,8 +61,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 10,
                 robot_type="so_follower",
                 encoder=PATIENT,
-                data_files_size_in_mb=0,
-                video_files_size_in_mb=0,
+                data_files_size_in_mb=1e-6,
+                video_files_size_in_mb=1e-6,
             )
         else:
             writer = Writer.resume(root, encoder=PATIENT)

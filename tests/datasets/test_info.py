@@ -36,7 +36,8 @@ def test_targets_exist() -> None:
     components = {component.name: component for component in plugin.lr_dataset_backends()}
     assert resolve(components["lerobot"].config) is LeRobotBackendConfig
     for component in components.values():
-        assert resolve(component.config) and callable(resolve(component.build))
+        assert resolve(component.config)
+        assert callable(resolve(component.build))
     for command in plugin.lr_commands():
         assert resolve(command.target).name
 

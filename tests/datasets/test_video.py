@@ -119,7 +119,7 @@ def test_encoder_options() -> None:
 def test_png() -> None:
     noise = np.random.default_rng(0).integers(0, 255, (5, 7, 3), dtype=np.uint8)
     np.testing.assert_array_equal(png.decode(png.encode(noise)), noise)
-    with pytest.raises(DataError, match="no PNG"):
+    with pytest.raises(DataError, match="of no kind known"):
         png.decode(b"not a picture")
 
 
