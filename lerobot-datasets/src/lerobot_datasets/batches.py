@@ -6,8 +6,10 @@ single small buffer for all else.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -85,7 +87,9 @@ class Batches:
         if feature.dtype != "image":
             return values.take(rows)
         found = pictures(values.take(rows.reshape(-1)), feature, self._reader.depth_output_unit)  # (N, H, W, C)
-        return _channels_first(torch.from_numpy(found), rows, as_float=not feature.is_depth)
+        out = empty((len(found), found.shape[3], *found.shape[1:3]), np.float32)  # (N, C, H, W)
+        torch.div(torch.from_numpy(found).permute(0, 3, 1, 2), 1 if feature.is_depth else 255, out=out)
+        return out.unflatten(0, rows.shape)
 
     @cached_property
     def _cameras(self) -> dict[str, _Camera]:
@@ -103,19 +107,23 @@ class Batches:
             for file in np.unique(files).tolist():
                 path, slots = camera.path(file), np.flatnonzero(files == file)
                 if key not in out:
-                    shape = (len(flat), *self._videos.shape(path, camera.pixels))
-                    out[key] = empty(shape, torch.uint16 if camera.is_depth else torch.uint8)
-                wanted.append(decode.Wanted(path, times[slots], out[key].numpy(), slots, camera.pixels))
-        if not wanted:
-            return {}
-        self._videos.fill(wanted)
-        for key, camera in self._cameras.items():
-            if camera.is_depth:
-                found = torch.from_numpy(camera.distances[out[key].numpy()][..., None])  # (N, H, W, 1)
-                out[key] = _channels_first(found, rows[key])
-            else:
-                out[key] = _channels_first(out[key], rows[key], as_float=not self._return_uint8)
-        return dict(out)
+                    shape = self._videos.shape(path, camera.pixels)
+                    out[key] = self._empty(camera, len(flat), shape)
+                wanted.append(
+                    decode.Wanted(path, times[slots], out[key].numpy(), slots, camera.pixels, camera.distances)
+                )
+        if wanted:
+            self._videos.fill(wanted)
+        return {
+            key: (found.permute(0, 3, 1, 2) if found.dtype == torch.uint8 else found).unflatten(0, rows[key].shape)
+            for key, found in out.items()
+        }
+
+    def _empty(self, camera: _Camera, count: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """To be filled: (N, H, W, 3) uint8, (N, 3, H, W) float32, or (N, 1, H, W) float32 of depth."""
+        if camera.distances is None and self._return_uint8:
+            return empty((count, *shape), np.uint8)
+        return empty((count, 3 if camera.distances is None else 1, *shape[:2]), np.float32)
 
 
 class _Camera:
@@ -124,9 +132,8 @@ class _Camera:
     Attributes:
         begins: when each selected episode begins in its file (E,) [s].
         files: which file holds it (E,), a number for `path`.
-        is_depth: it has codes for distances.
         pixels: pixel format to decode to.
-        distances: of the codes (4096,) float32; empty but for depth.
+        distances: of the codes of a depth camera (4096,) float32; None of others.
     """
 
     def __init__(self, reader: Reader, key: str) -> None:
@@ -135,34 +142,94 @@ class _Camera:
         places = np.stack([table[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")], axis=1)
         self._places, self.files = np.unique(places, axis=0, return_inverse=True)
         self.files = self.files.reshape(-1)
-        self.is_depth = bool(reader.features[key].is_depth)
-        self.pixels = depth.PIXELS if self.is_depth else decode.RGB
-        self.distances = reader.distances(key) if self.is_depth else np.empty(0, np.float32)
+        self.distances = reader.distances(key) if reader.features[key].is_depth else None
+        self.pixels = decode.RGB if self.distances is None else depth.PIXELS
         self._reader, self._key = reader, key
+        self._paths: dict[int, Path] = {}
 
-    def path(self, file: int) -> Any:
-        place = Place(*self._places[file].tolist())
-        return self._reader.root / self._reader.info.video_file(place, self._key)
-
-
-def _channels_first(found: torch.Tensor, rows: np.ndarray, as_float: bool = False) -> torch.Tensor:
-    """(*rows, C, H, W) of pictures (N, H, W, C), one for each of `rows`: the same memory, or floats from 0 to 1."""
-    out = found.permute(0, 3, 1, 2)  # (N, C, H, W)
-    if as_float:
-        out = torch.div(out, 255, out=empty(tuple(out.shape), torch.float32))
-    return out.unflatten(0, rows.shape)
-
-
-def empty(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    """A tensor to be filled; in shared memory in a worker process, so that it crosses without a copy."""
-    if torch.utils.data.get_worker_info() is None:
-        return torch.empty(shape, dtype=dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    storage = torch.UntypedStorage._new_shared(size)
-    return torch.empty(0, dtype=dtype).set_(storage, 0, tuple(shape), torch.empty(shape, device="meta").stride())
+    def path(self, file: int) -> Path:
+        if file not in self._paths:
+            place = Place(*self._places[file].tolist())
+            self._paths[file] = self._reader.root / self._reader.info.video_file(place, self._key)
+        return self._paths[file]
 
 
 # --- handing over -----------------------------------------------------------------------------------------------------
+
+
+def empty(shape: tuple[int, ...], dtype: type[np.generic]) -> torch.Tensor:
+    """A tensor to be filled; in a worker process, in memory that it shares with the main process."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size < _LARGE * (1 if torch.utils.data.get_worker_info() else _WORTH):
+        return torch.from_numpy(np.empty(shape, dtype))
+    return torch.from_numpy(_arenas.take(size).view(dtype).reshape(shape))
+
+
+class _Arenas:
+    """Memory for large tensors, used again when nobody looks at it any more: new pages cost a quarter of the time.
+
+    In a worker process it is shared with the main process. The first bytes of an arena say who still looks at it: `_MAKER`
+    is set while this process has a tensor in it, `_TAKER` from when it is sent until the main process has none in it any more.
+    """
+
+    def __init__(self) -> None:
+        self._all: list[torch.Tensor] = []
+
+    def take(self, size: int) -> np.ndarray:
+        """Some free bytes (size,)."""
+        for arena in self._all:
+            if size <= len(arena) - _HEAD <= 2 * size and not arena[:_HEAD].any():
+                break
+        else:
+            arena = torch.empty(0, dtype=torch.uint8).set_(_storage(_HEAD + size))
+            arena[:_HEAD] = 0
+            self._all.append(arena)
+        return _leased(arena, _MAKER, self.trim)[:size]
+
+    def trim(self) -> None:
+        """Give idle memory back: in a worker the oldest of many arenas, elsewhere what is over the cap."""
+        if torch.utils.data.get_worker_info():
+            del self._all[:-_MOST]
+            return
+        idle = 0
+        for arena in [arena for arena in self._all if not arena[:_HEAD].any()]:
+            idle += len(arena)
+            if idle > _IDLE:
+                self._all = [other for other in self._all if other is not arena]
+
+    def holding(self, tensor: torch.Tensor) -> torch.Tensor | None:
+        """The arena that a tensor is in."""
+        address = tensor.untyped_storage().data_ptr() - _HEAD
+        return next((arena for arena in self._all if arena.data_ptr() == address), None)
+
+
+#: Bytes before the data, and which of them says what.
+_HEAD, _MAKER, _TAKER = 64, 0, 1
+#: Arenas that a worker keeps, and what another process keeps of them idle [bytes].
+_MOST, _IDLE = 16, 128 << 20
+#: Outside of workers, smaller tensors than this many large ones come cheap from the heap.
+_WORTH = 8
+
+_arenas = _Arenas()
+
+
+def _storage(size: int) -> torch.UntypedStorage:
+    if torch.utils.data.get_worker_info():
+        return torch.UntypedStorage._new_shared(size)
+    return torch.from_numpy(np.empty(size, np.uint8)).untyped_storage()  # numpy asks for huge pages
+
+
+def _leased(arena: torch.Tensor, who: int, then: Callable[[], None] = lambda: None) -> np.ndarray:
+    """The bytes of an arena, which is marked as in use until nothing refers to them."""
+    arena[who] = 1
+    data = arena.numpy()[_HEAD:]
+
+    def free() -> None:
+        arena[who] = 0
+        then()
+
+    weakref.finalize(data, free).atexit = False
+    return data
 
 
 class Items(Sequence[dict[str, Any]]):
@@ -208,27 +275,28 @@ class Crossing(dict[str, Any]):
     """
 
     def __reduce__(self) -> tuple[Callable[..., dict[str, Any]], tuple[Any, ...]]:
-        small, rest, offset = [], {}, 0
-        parts = []
+        parts, small, leased, rest, offset = [], [], [], {}, 0
         for key, value in self.items():
-            if not isinstance(value, torch.Tensor) or value.nbytes >= _LARGE or value.device.type != "cpu":
+            if not isinstance(value, torch.Tensor) or value.device.type != "cpu":
                 rest[key] = value
-                continue
-            data = value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-            small.append((key, str(value.dtype).removeprefix("torch."), tuple(value.shape), offset))
-            data += bytes(-len(data) % _ALIGNED)
-            parts.append(data)
-            offset += len(data)
-        return _arrived, (list(self), b"".join(parts), small, rest)
+            elif (arena := _arenas.holding(value)) is not None:
+                arena[_TAKER] = 1
+                leased.append((key, arena, value.dtype, value.shape, value.stride(), value.storage_offset()))
+            elif value.nbytes >= _LARGE:
+                rest[key] = value
+            else:
+                parts.append(value.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+                small.append((key, value.dtype, value.shape, offset, value.nbytes))
+                parts.append(bytes(-value.nbytes % _ALIGNED))
+                offset += len(parts[-1]) + value.nbytes
+        return _arrived, (list(self), b"".join(parts), small, leased, rest)
 
 
-def _arrived(
-    keys: list[str], data: bytes, small: list[tuple[str, str, tuple[int, ...], int]], rest: dict[str, Any]
-) -> dict[str, Any]:
-    memory = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+def _arrived(keys: list[str], data: bytes, small: list[Any], leased: list[Any], rest: dict[str, Any]) -> dict[str, Any]:
     found = dict(rest)
-    for key, name, shape, offset in small:
-        dtype = getattr(torch, name)
-        size = int(np.prod(shape)) * dtype.itemsize
+    memory = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
+    for key, dtype, shape, offset, size in small:
         found[key] = memory[offset : offset + size].view(dtype).reshape(shape)
+    for key, arena, dtype, shape, stride, offset in leased:
+        found[key] = torch.from_numpy(_leased(arena, _TAKER)).view(dtype).as_strided(shape, stride, offset)
     return {key: found[key] for key in keys}

@@ -24,7 +24,7 @@ from lerobot_datasets.video import decoders
 from lerobot_datasets.video.decoders import Source
 from lerobot_datasets.video.packets import PacketTable, Run
 
-RGB = "rgb24"
+RGB = decoders.RGB
 
 _INSTALL = "pip install torchcodec (a version built for the installed torch) and FFmpeg 4 to 8, or choose pyav"
 
@@ -35,9 +35,10 @@ class Wanted(NamedTuple):
     Attributes:
         path: the video.
         times: of the frames (n,) [s], in any order and as often as you like.
-        out: pictures (N, H, W, 3) uint8, or codes (N, H, W) uint16, that are to be filled.
+        out: what is to be filled, (N, …) of the forms of `decoders.put`.
         slots: the place in `out` of each time (n,).
-        pixels: pixel format of `out`.
+        pixels: pixel format to decode to.
+        distances: of the codes of a depth video (4096,), where `out` takes distances.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Wanted(NamedTuple):
     out: np.ndarray
     slots: np.ndarray
     pixels: str = RGB
+    distances: np.ndarray | None = None
 
 
 #: A part of the work that can be done beside others.
@@ -112,7 +114,7 @@ class PyavDecoder:
             if packet not in mine:
                 continue
             first, *others = slots[packet]
-            decoders.write(frame, wanted.pixels, wanted.out[first])
+            decoders.write(frame, wanted.pixels, wanted.out[first], wanted.distances)
             for slot in others:
                 wanted.out[slot] = wanted.out[first]
 
@@ -148,7 +150,9 @@ class TorchcodecDecoder:
         indices = np.clip(np.round(times * self._fps).astype(int), 0, self._count - 1)
         batch = self._decoder.get_frames_at(indices.tolist())
         _require_near(self._path, times, batch.pts_seconds.numpy(), tolerance_s)
-        wanted.out[wanted.slots] = batch.data.numpy()[back]
+        pictures = batch.data.numpy()
+        for slot, i in zip(wanted.slots.tolist(), back.tolist(), strict=True):
+            decoders.put(pictures[i], wanted.out[slot])
 
     def close(self) -> None:
         self._decoder = None

@@ -20,6 +20,9 @@ from av.video.reformatter import VideoReformatter
 from lerobot_core.errors import DataError
 from lerobot_datasets.video.packets import PacketTable, Run
 
+#: Pixel format of pictures; any other is of distance codes.
+RGB = "rgb24"
+
 #: What decoders and recent frames of a process may take unless told otherwise [bytes].
 CAP = 128 << 20
 
@@ -289,17 +292,34 @@ if hasattr(os, "register_at_fork"):
 _colours: deque[VideoReformatter] = deque()
 
 
-def write(frame: av.VideoFrame, pixels: str, out: np.ndarray) -> None:
-    """Put a frame into an array: (H, W, 3) uint8 of rgb24, (H, W) uint16 of gray12le.
+def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndarray | None = None) -> None:
+    """Put a frame into an array, with one copy; see `put`.
 
     Raises:
         DataError: the frame is of another size.
     """
-    if (frame.height, frame.width) != out.shape[:2]:
-        raise DataError(f"a frame is {frame.height}x{frame.width}, the others are {out.shape[0]}x{out.shape[1]}")
+    height, width = out.shape[:2] if out.dtype != np.float32 else out.shape[1:]
+    if (frame.height, frame.width) != (height, width):
+        raise DataError(f"a frame is {frame.height}x{frame.width}, the others are {height}x{width}")
     colours = _colours.pop() if _colours else VideoReformatter()
     plane = colours.reformat(frame, format=pixels, threads=1).planes[0]
-    rows = np.frombuffer(plane, out.dtype).reshape(plane.height, -1)
-    flat = out.reshape(len(out), -1)
-    flat[...] = rows[:, : flat.shape[1]]
+    kind, shape = (np.uint8, (height, width, 3)) if pixels == RGB else (np.uint16, (height, width))
+    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)  # lines end in padding
+    put(rows[:, : int(np.prod(shape[1:]))].reshape(shape), out, distances)
     _colours.append(colours)
+
+
+def put(picture: np.ndarray, out: np.ndarray, distances: np.ndarray | None = None) -> None:
+    """Put a picture into an array of the form that is wanted.
+
+    Args:
+        picture: (H, W, 3) uint8, or codes of distances (H, W) uint16.
+        out: (H, W, 3) uint8 or (H, W) uint16 as they are; (3, H, W) float32 from 0 to 1, or (1, H, W) float32 of distances.
+        distances: of the codes (4096,).
+    """
+    if distances is not None:
+        np.take(distances, picture, out=out[0], mode="clip")
+    elif out.dtype == np.float32:
+        np.divide(picture.transpose(2, 0, 1), np.float32(255), out=out, dtype=np.float32)
+    else:
+        out[...] = picture
