@@ -231,8 +231,8 @@ def test_every_instant_of_committing_and_taking_back(tmp_path: Path, steps: Call
     steps(save(3), [2], [2, 3])
     steps(undo, [2, 3], [2])
     assert tree(root, staging=False) == one, "an episode in the same files left a trace"
-    steps(lambda: writers[-1].finalize(), [2], [2])
-    one = tree(root, staging=False)  # the video's clip is an ordinary file now
+    steps(lambda: writers[-1].finalize(), [2], [2], joins=True)
+    one = tree(root, staging=False)
     steps(lambda: begin(True), [2], [2])
     steps(save(4), [2], [2, 4])
     steps(undo, [2, 4], [2])

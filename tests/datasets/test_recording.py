@@ -143,6 +143,22 @@ def test_no_process_outlives_a_killed_recording(root: Path) -> None:
     assert not there.exists()
 
 
+def test_a_process_left_behind_keeps_others_off_until_it_ends(
+    root: Path, processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may still write to the episode's files, whose names the next recording uses again."""
+    stop = "(os.kill(writer._streams[recordings.CAMERA]._process.pid, signal.SIGSTOP), os.kill(os.getpid(), 9))"
+    script = _INTERRUPTED.replace("os.killpg(0, signal.SIGINT)", stop)
+    command = [sys.executable, "-c", script, root]
+    done = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, timeout=30)
+    monkeypatch.setattr(journal, "_PATIENCE", 0.2)
+    with pytest.raises(DataError, match="is being recorded to"):
+        Writer.resume(root)
+    monkeypatch.undo()
+    os.kill(int(done.stdout), signal.SIGCONT)
+    Writer.resume(root).finalize()
+
+
 def test_what_the_process_imports() -> None:
     code = "import sys, lerobot_datasets.video.worker; print(*[m for m in ('torch', 'pyarrow', 'yaml') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

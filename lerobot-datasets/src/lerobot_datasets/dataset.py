@@ -82,6 +82,8 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self._video_backend, self._depth_output_unit = video_backend, depth_output_unit
         self._video_cache_mb = video_cache_mb
         self._load()
+        if download_videos:
+            self._reader.require_videos()
         self._rows()
 
     def _load(self, writer: Writer | None = None) -> None:
@@ -99,7 +101,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
 
     def _rows(self) -> Rows:
         if self._columns is None:
-            self._columns = Rows(self._reader, self._cache)
+            self._columns = Rows(self._reader, self._cache, self.tolerance_s)
         return self._columns
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,21 +159,22 @@ class LeRobotDataset(torch.utils.data.Dataset):
         if self._batches is None:
             tables = Tables(self._cache) if self._cache else PacketTable.of
             cap = None if self._video_cache_mb is None else self._video_cache_mb << 20
-            backend = decode.choose(self._video_backend)
+            backend = decode.choose(self._video_backend if self.meta.video_keys else None)
             videos = decode.VideoReader(backend, self.tolerance_s, tables=tables, cap=cap)
             self._batches = Batches(self._reader, self._rows(), videos, self._deltas, self.return_uint8)
         batch = self._batches.make(rows)
         if self.image_transforms is not None:
             for key in self.meta.camera_keys:
                 if not self._reader.features[key].is_depth:
-                    batch[key] = self._transformed(key, batch[key], rows)
+                    batch[key] = self._transformed(self.image_transforms, key, batch[key], rows)
         return Items(batch, len(rows))
 
-    def _transformed(self, key: str, batch: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
-        if isinstance(self.image_transforms, ImageTransforms):
-            return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
-        assert self.image_transforms is not None
-        return torch.stack([self.image_transforms(item) for item in batch])
+    def _transformed(
+        self, transforms: Callable[[torch.Tensor], torch.Tensor], key: str, batch: torch.Tensor, rows: np.ndarray
+    ) -> torch.Tensor:
+        if isinstance(transforms, ImageTransforms):
+            return transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
+        return torch.stack([transforms(item) for item in batch])
 
     def sampler(
         self,

@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+import time
 import weakref
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -151,8 +152,15 @@ def finish(root: Path) -> None:
         _finish(root, json.loads((root / _NOTE).read_text(encoding="utf-8")))
 
 
+#: How long to wait for the processes that a killed recording left behind: they end by themselves [s].
+_PATIENCE = 3.0
+
+
 class Claim:
     """Keeps others from changing a dataset until it is released, forgotten, or the process ends.
+
+    Attributes:
+        handle: keeps the claim for as long as any process has it open; a process that writes for this one is given it.
 
     Args:
         root: folder of the dataset.
@@ -164,11 +172,10 @@ class Claim:
     def __init__(self, root: Path) -> None:
         self._root = root
         (root / STAGING).mkdir(parents=True, exist_ok=True)
-        handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        self._close = weakref.finalize(self, os.close, handle)
+        self.handle = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        self._close = weakref.finalize(self, os.close, self.handle)
         try:
-            if fcntl is not None:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock()
         except BlockingIOError:
             self._close()
             raise DataError(
@@ -176,6 +183,17 @@ class Claim:
             ) from None
         except OSError:  # a file system without locks
             pass
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        while fcntl is not None:
+            try:
+                fcntl.flock(self.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def release(self) -> None:
         """Let others change the dataset. Of what was under way stays only what `recover` needs."""

@@ -153,13 +153,12 @@ class Reader:
             DataError: a video of the selected episodes is not there.
         """
         for key in self.info.video_keys:
-            places = {
-                (row[f"videos/{key}/chunk_index"], row[f"videos/{key}/file_index"]): row["episode_index"]
-                for row in self.episodes
-            }
-            for place, episode in places.items():
+            places = np.stack([self.episodes[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")], axis=1)
+            each, first = np.unique(places, axis=0, return_index=True)
+            for place, row in zip(each.tolist(), first.tolist(), strict=True):
                 path = self.root / self.info.video_file(Place(*place), key)
                 if not path.exists():
+                    episode = self.selection[row]
                     raise DataError(f"'{path}' does not exist", path=path, episode=episode, hint=metadata.RESTORE)
 
     def _known(self, episode: int) -> int:

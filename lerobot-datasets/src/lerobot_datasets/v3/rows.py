@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from lerobot_core.errors import DataError
-from lerobot_core.features import Feature
-from lerobot_datasets import columns
+from lerobot_core.features import ACTION, DEFAULT_COLUMNS, Feature
+from lerobot_datasets import checks, columns
 from lerobot_datasets.cache import Cache, progress
 from lerobot_datasets.columns import Cells
 from lerobot_datasets.v3 import metadata
@@ -41,22 +41,23 @@ class Rows:
     Args:
         reader: the dataset.
         cache: keeps the columns; without one they are kept in memory.
+        tolerance_s: how far a timestamp may be from its place on the grid of frames [s].
 
     Raises:
-        DataError: a table is missing or does not fit.
+        DataError: a table is missing or does not fit, rows are missing or not in order, a timestamp is off, or an action is
+            not a number.
     """
 
     columns: Mapping[str, np.ndarray | Cells]
 
-    def __init__(self, reader: Reader, cache: Cache | None = None) -> None:
+    def __init__(self, reader: Reader, cache: Cache | None = None, tolerance_s: float = 1e-4) -> None:
         lengths = np.asarray(reader.episodes["length"], dtype=np.int64)
         self.ends = np.cumsum(lengths)
         self._shift = np.zeros(len(lengths), np.int64)
-        features = columns.stored(reader.features)
-        files = _files(reader)
-        found = None if cache is None or not files else _cached(reader, cache, features, files)
+        tables, files = _Tables(reader, tolerance_s), _files(reader)
+        found = None if cache is None or not files else _cached(tables, cache, files)
         if found is None:
-            self.columns = _in_memory(_mine(files, reader.selection, reader.all_episodes["length"]), features)
+            self.columns = _in_memory(tables, _mine(files, reader.selection, reader.all_episodes["length"]))
         else:
             self.columns = found
             numbers = np.concatenate([file.episodes for file in files])
@@ -111,41 +112,71 @@ def _mine(files: Sequence[_File], selection: Sequence[int], lengths: Any) -> lis
     return out
 
 
-def _read(files: Sequence[_File], features: Mapping[str, Feature]) -> Iterator[dict[str, np.ndarray | pa.Array]]:
-    """The columns of each table."""
-    for file in files:
-        table = read_rows(file.path, features, [int(number) for number in file.episodes], file.length)
-        yield {
-            key: (columns.to_cells if feature.dtype in columns.OBJECTS else columns.to_numpy)(
-                table[key], key, feature, file.path
+class _Tables:
+    """Reads frame tables, and refuses those that cannot be right.
+
+    Args:
+        reader: the dataset.
+        tolerance_s: how far a timestamp may be off [s].
+    """
+
+    def __init__(self, reader: Reader, tolerance_s: float) -> None:
+        self.reader, self.tolerance_s = reader, tolerance_s
+        self.features = columns.stored(reader.features)
+        lengths = np.asarray(reader.all_episodes["length"], dtype=np.int64)
+        self._lengths, self._first = lengths, np.cumsum(lengths) - lengths
+        self._looked_at = [*DEFAULT_COLUMNS, *(key for key in self.features if key.startswith(ACTION))]
+
+    def read(self, files: Sequence[_File]) -> Iterator[dict[str, np.ndarray | pa.Array]]:
+        """The columns of each table."""
+        for file in files:
+            table = read_rows(file.path, self.features, [int(number) for number in file.episodes], file.length)
+            found = {
+                key: (columns.to_cells if feature.dtype in columns.OBJECTS else columns.to_numpy)(
+                    table[key], key, feature, file.path
+                )
+                for key, feature in self.features.items()
+            }
+            self._check(file, {key: found[key] for key in self._looked_at if key in found})
+            yield found
+
+    def _check(self, file: _File, values: Mapping[str, np.ndarray]) -> None:
+        info, episodes = self.reader.info, file.episodes
+        lengths, first = self._lengths[episodes], self._first[episodes]
+        wrong = checks.impossible(values, lengths, first, info.total_tasks, info.fps, self.tolerance_s)
+        if wrong is not None:
+            episode = int(episodes[wrong.episode or 0])
+            raise DataError(
+                f"'{file.path}', column '{wrong.column}', row {wrong.row} of episode {episode}: {wrong.message}",
+                path=file.path,
+                episode=episode,
+                hint=f"`lr dataset check {self.reader.root}` lists all that is wrong",
             )
-            for key, feature in features.items()
-        }
 
 
-def _in_memory(files: Sequence[_File], features: Mapping[str, Feature]) -> dict[str, np.ndarray | Cells]:
-    parts = list(_read(files, features))
+def _in_memory(tables: _Tables, files: Sequence[_File]) -> dict[str, np.ndarray | Cells]:
+    parts = list(tables.read(files))
     return {
         key: Cells([part[key] for part in parts], feature)
         if feature.dtype in columns.OBJECTS
         else np.concatenate([part[key] for part in parts] or [columns.empty(feature)])
-        for key, feature in features.items()
+        for key, feature in tables.features.items()
     }
 
 
 # --- the cache --------------------------------------------------------------------------------------------------------
 
 
-def _cached(
-    reader: Reader, cache: Cache, features: Mapping[str, Feature], files: Sequence[_File]
-) -> dict[str, np.ndarray | Cells] | None:
+def _cached(tables: _Tables, cache: Cache, files: Sequence[_File]) -> dict[str, np.ndarray | Cells] | None:
     """The columns of whole tables, mapped; None when they cannot be kept, or an episode not asked for is broken."""
+    reader, features = tables.reader, tables.features
 
     def build(folder: Path) -> None:
-        _write(folder, files, features)
+        _write(folder, files, tables)
 
     paths = [reader.root / metadata.layout.INFO, *(file.path for file in files)]
     described = repr([(key, feature.dtype, feature.shape) for key, feature in features.items()])
+    described += repr([tables.tolerance_s, reader.info.total_tasks])
     described += repr([(file.length, *file.episodes[[0, -1]].tolist()) for file in files])
     try:
         for _ in range(2):
@@ -159,13 +190,13 @@ def _cached(
     return None
 
 
-def _write(folder: Path, files: Sequence[_File], features: Mapping[str, Feature]) -> None:
+def _write(folder: Path, files: Sequence[_File], tables: _Tables) -> None:
     """One file a column, filled table by table: memory is taken for one table."""
     total = sum(file.length for file in files)
     with ExitStack() as stack:
         advance = stack.enter_context(progress("reading tables", total))
         out: dict[str, Any] = {}
-        for number, (key, feature) in enumerate(features.items()):
+        for number, (key, feature) in enumerate(tables.features.items()):
             file = stack.enter_context((folder / _name(number, feature)).open("wb"))
             if feature.dtype in columns.OBJECTS:
                 kind = pa.large_binary() if feature.dtype == "image" else pa.large_string()
@@ -175,7 +206,7 @@ def _write(folder: Path, files: Sequence[_File], features: Mapping[str, Feature]
                 head = {"descr": example.dtype.str, "fortran_order": False, "shape": (total, *example.shape[1:])}
                 np.lib.format.write_array_header_1_0(file, head)
                 out[key] = file
-        for table, part in zip(files, _read(files, features), strict=True):
+        for table, part in zip(files, tables.read(files), strict=True):
             for key, values in part.items():
                 if isinstance(values, np.ndarray):
                     out[key].write(np.ascontiguousarray(values).data)

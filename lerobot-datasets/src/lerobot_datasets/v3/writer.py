@@ -52,7 +52,8 @@ class Writer:
             left = running.left(root, self._committed.info)
             self._names = names(self.features)
             for key in self._committed.info.camera_keys:
-                self._streams[key] = PictureStream(running.camera(key, self._committed.info, encoder))
+                camera = running.camera(key, self._committed.info, encoder)
+                self._streams[key] = PictureStream(camera, holds=self._claim.handle)
         except BaseException:
             self._claim.release()
             raise

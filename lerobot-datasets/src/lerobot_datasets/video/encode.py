@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -175,12 +177,13 @@ def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
     """One mp4 of clips with the same encoding and when each begins [s], by copying packets.
 
     Raises:
-        DataError: their encodings differ.
+        DataError: their encodings differ, or one is damaged.
+        OSError: the disk is full.
     """
     wanted, last = None, None
     with av.open(str(target), "w", options={"movflags": "faststart"}) as out:
         for clip, at in clips:
-            with av.open(str(clip)) as container:
+            with _opened(clip) as container:
                 source = container.streams.video[0]
                 if wanted is None:
                     stream, wanted = out.add_stream_from_template(source, opaque=True), _kind(source)
@@ -188,6 +191,18 @@ def join(clips: Sequence[tuple[Path, Fraction]], target: Path) -> None:
                     raise DataError(f"'{clip}' is {_kind(source)}, the video it continues is {wanted}", path=clip)
                 begin = round(at / source.time_base) - _first(container, source)
                 last = _copy(container.demux(source), out, stream, begin, last)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A video to read. What is wrong with it is that it is damaged, unless the disk says otherwise."""
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except av.FFmpegError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
 
 
 def _first(container: Any, source: Any) -> int:
@@ -270,12 +285,9 @@ def pictures(path: Path) -> Iterator[np.ndarray]:
     Raises:
         DataError: it is damaged.
     """
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except av.FFmpegError as error:
-        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
+    with _opened(path) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
 
 
 def _kind(stream: Any) -> tuple[Any, ...]:
@@ -289,17 +301,14 @@ def kind(path: Path) -> tuple[Any, ...]:
     Raises:
         DataError: it is damaged.
     """
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            return (*_kind(stream), stream.codec_context.extradata)
-    except (av.FFmpegError, IndexError) as error:
-        raise DataError(f"'{path}' is damaged: {error}", path=path, hint="discard the episode") from error
+    with _opened(path) as container:
+        stream = container.streams.video[0]
+        return (*_kind(stream), stream.codec_context.extradata)
 
 
 def reordered(path: Path) -> bool:
     """Whether a video was closed as it was recorded, and decodes frames after they are shown by its times."""
-    with av.open(str(path)) as container:
+    with _opened(path) as container:
         packets = itertools.islice(container.demux(video=0), 100)
         return any(packet.size and packet.dts is not None and packet.pts < packet.dts for packet in packets)
 

@@ -69,13 +69,14 @@ class PictureStream:
     Args:
         camera: which, and how it is encoded.
         begin: opens the files of an episode in its folder; for tests, and on a thread only.
+        holds: a handle that the process keeps open while it lives, by which others see that it may still write.
     """
 
-    def __init__(self, camera: Camera, begin: Callable[[Path], Any] | None = None) -> None:
+    def __init__(self, camera: Camera, begin: Callable[[Path], Any] | None = None, holds: int | None = None) -> None:
         self.camera = camera
         self.dropped = self._length = 0
         self._waits = camera.encoder.when_full == "wait"
-        self._begin = begin
+        self._begin, self._holds = begin, holds
         self._episode = 0
         self._folder = Path()
         self._heard: dict[str, Any] | None = None
@@ -95,7 +96,7 @@ class PictureStream:
             self._process: subprocess.Popen[bytes] | None = None
             self.close = weakref.finalize(self, _end_thread, self._connection, thread, theirs)
         else:
-            self._process = _spawn(self.camera, theirs, handle, places)
+            self._process = _spawn(self.camera, theirs, handle, places, self._holds)
             theirs.close()
             self.close = weakref.finalize(self, _end_process, self._connection, self._process)
         if handle is not None:
@@ -195,13 +196,15 @@ class PictureStream:
         )
 
 
-def _spawn(camera: Camera, connection: Connection, memory: int, places: int) -> subprocess.Popen[bytes]:
+def _spawn(
+    camera: Camera, connection: Connection, memory: int, places: int, holds: int | None
+) -> subprocess.Popen[bytes]:
     """A process that imports no more than it needs, and is in no terminal's group: Ctrl-C is not for it."""
     handles = (connection.fileno(), memory)
     words = [str(handles[0]), str(handles[1]), json.dumps(camera.to_data()), str(places)]
     return subprocess.Popen(
         [sys.executable, "-m", worker.__name__, *words],
-        pass_fds=handles,
+        pass_fds=handles if holds is None else (*handles, holds),
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
