@@ -86,10 +86,8 @@ class Batches:
             return torch.from_numpy(values[rows])
         if feature.dtype != "image":
             return values.take(rows)
-        found = pictures(values.take(rows.reshape(-1)), feature, self._reader.depth_output_unit)  # (N, H, W, C)
-        out = empty((len(found), found.shape[3], *found.shape[1:3]), np.float32)  # (N, C, H, W)
-        torch.div(torch.from_numpy(found).permute(0, 3, 1, 2), 1 if feature.is_depth else 255, out=out)
-        return out.unflatten(0, rows.shape)
+        found = pictures(values.take(rows.reshape(-1)), feature, self._reader.depth_output_unit)
+        return of_cells(found, rows.shape)
 
     @cached_property
     def _cameras(self) -> dict[str, _Camera]:
@@ -114,10 +112,7 @@ class Batches:
                 )
         if wanted:
             self._videos.fill(wanted)
-        return {
-            key: (found.permute(0, 3, 1, 2) if found.dtype == torch.uint8 else found).unflatten(0, rows[key].shape)
-            for key, found in out.items()
-        }
+        return {key: of_video(found, rows[key].shape) for key, found in out.items()}
 
     def _empty(self, camera: _Camera, count: int, shape: tuple[int, ...]) -> torch.Tensor:
         """To be filled: (N, H, W, 3) uint8, (N, 3, H, W) float32, or (N, 1, H, W) float32 of depth."""
@@ -152,6 +147,18 @@ class _Camera:
             place = Place(*self._places[file].tolist())
             self._paths[file] = self._reader.root / self._reader.info.video_file(place, self._key)
         return self._paths[file]
+
+
+def of_video(filled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+    """Pictures (*shape, C, H, W) of what a decoder filled: (N, H, W, 3) uint8, whose axes only change names, or floats."""
+    return (filled.permute(0, 3, 1, 2) if filled.dtype == torch.uint8 else filled).unflatten(0, shape)
+
+
+def of_cells(found: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
+    """Pictures (*shape, C, H, W) float32 of those of a table: (N, H, W, 3) uint8, or (N, H, W, 1) float32 of depth."""
+    out = empty((len(found), found.shape[3], *found.shape[1:3]), np.float32)
+    torch.div(torch.from_numpy(found).permute(0, 3, 1, 2), 255 if found.dtype == np.uint8 else 1, out=out)
+    return out.unflatten(0, shape)
 
 
 # --- handing over -----------------------------------------------------------------------------------------------------

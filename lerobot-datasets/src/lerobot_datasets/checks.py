@@ -264,7 +264,9 @@ def impossible(
         tolerance_s: how far a timestamp may be off [s].
     """
     number = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    late = np.abs(columns["timestamp"] - number / fps) - np.spacing(columns["timestamp"])  # long episodes in single precision
+    late = np.abs(columns["timestamp"] - number / fps) - np.spacing(
+        columns["timestamp"]
+    )  # long episodes in single precision
     wrong = {
         "index": columns["index"] != number + np.repeat(first, lengths),
         "frame_index": columns["frame_index"] != number,

@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_datasets import columns, hub, windows
-from lerobot_datasets.batches import _channels_first, collate
+from lerobot_datasets.batches import collate, of_cells, of_video
 from lerobot_datasets.meta import LeRobotDatasetMetadata
 from lerobot_datasets.stream import place, plan
 from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
@@ -283,11 +283,10 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         around = self._wanted.around(now)
         asked = {key: around[key][0] if key in around else now for key in self._reader.features}
         videos = {key: (asked[key].episode, asked[key].column("timestamp").reshape(-1)) for key in self._videos.keys}
-        decoded = self._videos.frames(videos)
-        batch: dict[str, Any] = {}
-        for key in videos:
-            as_float = not self.return_uint8 and not self._reader.features[key].is_depth
-            batch[key] = _channels_first(torch.from_numpy(decoded.pop(key)), asked[key].rows, as_float)
+        decoded = self._videos.frames(videos, self.return_uint8)
+        batch: dict[str, Any] = {
+            key: of_video(torch.from_numpy(found), asked[key].rows.shape) for key, found in decoded.items()
+        }
         for key, feature in columns.stored(self._reader.features).items():
             batch[key] = self._column(key, feature, asked[key])
         for key, (_, pad) in around.items():
@@ -300,8 +299,7 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
     def _column(self, key: str, feature: Any, asked: Asked) -> Any:
         found = asked.column(key)
         if feature.dtype == "image":
-            cells = pictures(found.reshape(-1), feature, self._depth_output_unit)
-            return _channels_first(torch.from_numpy(cells), asked.rows, as_float=not feature.is_depth)
+            return of_cells(pictures(found.reshape(-1), feature, self._depth_output_unit), asked.rows.shape)
         return found.tolist() if feature.dtype in columns.OBJECTS else torch.from_numpy(found)
 
     def _changed(self, key: str, batch: torch.Tensor, numbers: list[int]) -> torch.Tensor:

@@ -51,11 +51,12 @@ class Videos:
         """The cameras that have videos."""
         return list(self._files)
 
-    def frames(self, asked: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Pictures (N, H, W, 3) uint8, or (N, H, W, 1) float32 of depth, of each camera.
+    def frames(self, asked: Mapping[str, tuple[np.ndarray, np.ndarray]], uint8: bool = False) -> dict[str, np.ndarray]:
+        """Pictures (N, 3, H, W) float32 from 0 to 1 of each camera, (N, 1, H, W) of depth.
 
         Args:
             asked: camera → episode of each picture (N,) and its time there (N,) [s].
+            uint8: give (N, H, W, 3) uint8, but of depth.
 
         Raises:
             DataError: a video is missing, broken, or has no frame at a time, or the place cannot be reached.
@@ -64,17 +65,18 @@ class Videos:
             self._opened = self._reader_of_videos()
         wanted, out = [], {}
         for key, (episode, stamps) in asked.items():
-            pixels = depth.PIXELS if self._reader.features[key].is_depth else decode.RGB
+            distances = self._reader.distances(key) if self._reader.features[key].is_depth else None
+            pixels = decode.RGB if distances is None else depth.PIXELS
             for path, here, times in self._parts(key, episode, stamps):
                 place: Any = self._store.local(path) if self._store.is_local else path
                 if key not in out:
-                    kind = np.uint8 if pixels == decode.RGB else np.uint16
-                    out[key] = np.empty((len(stamps), *self._opened.shape(place, pixels)), kind)
-                wanted.append(decode.Wanted(place, times, out[key], here, pixels))
+                    size = self._opened.shape(place, pixels)
+                    if uint8 and distances is None:
+                        out[key] = np.empty((len(stamps), *size), np.uint8)
+                    else:
+                        out[key] = np.empty((len(stamps), 3 if distances is None else 1, *size[:2]), np.float32)
+                wanted.append(decode.Wanted(place, times, out[key], here, pixels, distances))
         self._opened.fill(wanted)
-        for key in out:
-            if self._reader.features[key].is_depth:
-                out[key] = self._reader.distances(key)[out[key]][..., None]  # (N, H, W, 1)
         return out
 
     def fetch(self, key: str, episode: np.ndarray, stamps: np.ndarray) -> None:
