@@ -6,6 +6,7 @@ single small buffer for all else.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -175,6 +176,10 @@ class _Arenas:
     def __init__(self) -> None:
         self._all: list[torch.Tensor] = []
 
+    def forget(self) -> None:
+        """In a forked process: its parent's memory is shared with nobody."""
+        self._all = []
+
     def take(self, size: int) -> np.ndarray:
         """Some free bytes (size,)."""
         for arena in self._all:
@@ -211,6 +216,9 @@ _MOST, _IDLE = 16, 128 << 20
 _WORTH = 8
 
 _arenas = _Arenas()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_arenas.forget)
 
 
 def _storage(size: int) -> torch.UntypedStorage:

@@ -65,7 +65,8 @@ class Cache:
             build(part)
             (part / _FILES).write_text(json.dumps(made_of), encoding="utf-8")
             _sync(part)
-            part.rename(place)
+            if [_stamp(path) for path in files] == made_of:  # else they changed while they were read
+                part.rename(place)
         except OSError as error:  # a full disk; or another process was first
             logger.info("'%s' is not cached: %s", place, error)
         finally:

@@ -75,6 +75,7 @@ class LeRobotBackendConfig:
         private: only its owner may see the repository that a recording is pushed to.
         tags: tags named in the card of a recording that is pushed, beside LeRobot.
         depth_output_unit: unit of depth pictures and their statistics.
+        video_cache_mb: what open decoders and recent frames of a process may take together, 128 when not set [MiB].
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].
     """
@@ -91,6 +92,7 @@ class LeRobotBackendConfig:
     private: bool = False
     tags: list[str] = attrs.field(factory=list)
     depth_output_unit: Literal["mm", "m"] = "mm"
+    video_cache_mb: int | None = None
     data_files_size_in_mb: int = 100
     video_files_size_in_mb: int = 200
 
@@ -99,6 +101,9 @@ class LeRobotBackendConfig:
             raise ValueError("repo_id is empty; give user/name")
         if self.data_files_size_in_mb < 1 or self.video_files_size_in_mb < 1:
             raise ValueError("data_files_size_in_mb and video_files_size_in_mb are 1 MiB or more")
+
+        if self.video_cache_mb is not None and self.video_cache_mb < 0:
+            raise ValueError(f"video_cache_mb is 0 MiB or more, got {self.video_cache_mb}")
 
     @property
     def encoding(self) -> EncoderConfig:
