@@ -141,7 +141,7 @@ def test_tables_of_bytes_and_of_files(video: Path, tmp_path: Path) -> None:
             np.testing.assert_array_equal(getattr(other, name), getattr(one, name))
     data = (tmp_path / "table").read_bytes()
     (tmp_path / "table").write_bytes(data[:-3])
-    with pytest.raises(ValueError, match="multiple|reshape"):
+    with pytest.raises(ValueError, match=r"multiple|reshape"):
         PacketTable.load(tmp_path / "table")
 
 

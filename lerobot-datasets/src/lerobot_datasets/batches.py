@@ -230,7 +230,8 @@ def _storage(size: int) -> torch.UntypedStorage:
 def _leased(arena: torch.Tensor, who: int, then: Callable[[], None] = lambda: None) -> np.ndarray:
     """The bytes of an arena, which is marked as in use until nothing refers to them."""
     arena[who] = 1
-    data = arena.numpy()[_HEAD:]
+    # Not a slice of the arena's array: views of a slice refer to that array, views of a buffer to what was made of it here.
+    data = np.frombuffer(memoryview(arena.numpy())[_HEAD:], np.uint8)
 
     def free() -> None:
         arena[who] = 0

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ class Cache:
             part.replace(place)
         except OSError as error:
             logger.info("'%s' is not cached: %s", place, error)
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             return None
         for other in self.folder.glob(f"{name}-*"):
             if other != place and other.suffix != _PART:
