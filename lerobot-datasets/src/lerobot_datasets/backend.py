@@ -9,6 +9,7 @@ from typing import Any
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
 from lerobot_datasets import hub, publish
+from lerobot_datasets.cache import Cache
 from lerobot_datasets.config import LeRobotBackendConfig
 from lerobot_datasets.v3 import layout
 from lerobot_datasets.v3.reader import Reader
@@ -19,7 +20,7 @@ class LeRobotReader(Reader):
     """A folder opened for reading, which can also be had as a torch dataset."""
 
     def __init__(self, config: LeRobotBackendConfig, root: Path, episodes: Sequence[int] | None) -> None:
-        super().__init__(root, episodes, config.depth_output_unit)
+        super().__init__(root, episodes, config.depth_output_unit, Cache(root))
         self._config = config
 
     def torch(self, delta_timestamps: Mapping[str, Sequence[float]] | None = None, transforms: Any = None) -> Any:
@@ -42,6 +43,7 @@ class LeRobotReader(Reader):
             video_backend=self._config.video_backend,
             return_uint8=self._config.return_uint8,
             depth_output_unit=self._config.depth_output_unit,
+            video_cache_mb=self._config.video_cache_mb,
         )
 
 

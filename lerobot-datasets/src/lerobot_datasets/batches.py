@@ -6,6 +6,7 @@ single small buffer for all else.
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -182,6 +183,10 @@ class _Arenas:
     def __init__(self) -> None:
         self._all: list[torch.Tensor] = []
 
+    def forget(self) -> None:
+        """In a forked process: its parent's memory is shared with nobody."""
+        self._all = []
+
     def take(self, size: int) -> np.ndarray:
         """Some free bytes (size,)."""
         for arena in self._all:
@@ -219,6 +224,9 @@ _WORTH = 8
 
 _arenas = _Arenas()
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_arenas.forget)
+
 
 def _storage(size: int) -> torch.UntypedStorage:
     if torch.utils.data.get_worker_info():
@@ -229,7 +237,8 @@ def _storage(size: int) -> torch.UntypedStorage:
 def _leased(arena: torch.Tensor, who: int, then: Callable[[], None] = lambda: None) -> np.ndarray:
     """The bytes of an arena, which is marked as in use until nothing refers to them."""
     arena[who] = 1
-    data = arena.numpy()[_HEAD:]
+    # Not a slice of the arena's array: views of a slice refer to that array, views of a buffer to what was made of it here.
+    data = np.frombuffer(memoryview(arena.numpy())[_HEAD:], np.uint8)
 
     def free() -> None:
         arena[who] = 0

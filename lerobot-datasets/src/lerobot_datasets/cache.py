@@ -15,7 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ class Cache:
             build(part)
             (part / _FILES).write_text(json.dumps(made_of), encoding="utf-8")
             _sync(part)
-            part.rename(place)
+            if [_stamp(path) for path in files] == made_of:  # else they changed while they were read
+                part.rename(place)
         except OSError as error:  # a full disk; or another process was first
             logger.info("'%s' is not cached: %s", place, error)
         finally:
@@ -86,7 +87,8 @@ class Cache:
             part.replace(place)
         except OSError as error:
             logger.info("'%s' is not cached: %s", place, error)
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             return None
         for other in self.folder.glob(f"{name}-*"):
             if other != place and other.suffix != _PART:

@@ -85,6 +85,7 @@ class LeRobotBackendConfig:
         streaming: train from tables and videos that stay where they are, in the order of a shuffle buffer.
         buffer_size: frame numbers that streaming draws from.
         max_num_shards: parts of the dataset that streaming fills the buffer from at a time.
+        video_cache_mb: what open decoders and recent frames of a process may take together, 128 when not set [MiB].
         data_files_size_in_mb: a table file is closed at this size [MiB].
         video_files_size_in_mb: a video file is closed at this size [MiB].
     """
@@ -104,6 +105,7 @@ class LeRobotBackendConfig:
     streaming: bool = False
     buffer_size: int = 1000
     max_num_shards: int = 16
+    video_cache_mb: int | None = None
     data_files_size_in_mb: int = 100
     video_files_size_in_mb: int = 200
 
@@ -114,6 +116,9 @@ class LeRobotBackendConfig:
             raise ValueError("buffer_size and max_num_shards are 1 or more")
         if self.data_files_size_in_mb < 1 or self.video_files_size_in_mb < 1:
             raise ValueError("data_files_size_in_mb and video_files_size_in_mb are 1 MiB or more")
+
+        if self.video_cache_mb is not None and self.video_cache_mb < 0:
+            raise ValueError(f"video_cache_mb is 0 MiB or more, got {self.video_cache_mb}")
 
     @property
     def encoding(self) -> EncoderConfig:

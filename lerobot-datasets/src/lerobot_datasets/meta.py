@@ -8,6 +8,7 @@ from typing import Any
 
 from lerobot_core.features import to_info
 from lerobot_datasets import hub
+from lerobot_datasets.cache import Cache
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader
 
@@ -34,7 +35,7 @@ class LeRobotDatasetMetadata:
     ) -> None:
         patterns = ["meta/*"]
         folder = hub.locate(repo_id, root, revision, patterns=patterns, force=force_cache_sync)
-        self._init(repo_id, revision, Reader(folder))
+        self._init(repo_id, revision, Reader(folder, cache=Cache(folder)))
 
     def _init(self, repo_id: str, revision: str | None, reader: Reader) -> None:
         self.repo_id, self.revision, self.root = repo_id, revision, reader.root

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
@@ -78,15 +79,16 @@ class PyavDecoder:
 
     def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of) -> None:
         self._path, self.bytes = path, 0
-        self._file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        try:
-            self._source = Source(tables(path), self._read)
-        except BaseException:
-            self.close()
-            raise
+        self._source = Source(tables(path), self._read)
+        self._file, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
+        self._closed = weakref.finalize(self, os.close, self._file)  # nobody closes a dataset
 
     def _read(self, offset: int, size: int) -> bytes:
-        return os.pread(self._file, size, offset)
+        if hasattr(os, "pread"):
+            return os.pread(self._file, size, offset)
+        with self._lock:
+            os.lseek(self._file, offset, os.SEEK_SET)
+            return os.read(self._file, size)
 
     def shape(self, pixels: str) -> tuple[int, ...]:
         table = self._source.table
@@ -103,12 +105,11 @@ class PyavDecoder:
         for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
             slots.setdefault(packet, []).append(slot)
         runs = list(table.runs(packets))
-        size = -(-len(runs) // parts)
+        size = len(runs) if ahead else -(-len(runs) // parts)  # one decoder goes on, others would start anew
         chunks = [runs[i : i + size] for i in range(0, len(runs), size)]
         return [partial(self._fill, chunk, wanted, slots, ahead and chunk is chunks[-1]) for chunk in chunks]
 
     def _fill(self, runs: Sequence[Run], wanted: Wanted, slots: Mapping[int, Sequence[int]], ahead: bool) -> None:
-        # An edited list of frames can hold one twice; whoever decodes it fills all its places.
         mine = {packet for run in runs for packet in run.wanted.tolist()}
         for packet, frame in decoders.process.frames(self._source, runs, ahead):
             if packet not in mine:
@@ -119,9 +120,7 @@ class PyavDecoder:
                 wanted.out[slot] = wanted.out[first]
 
     def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        self._closed()
 
 
 class TorchcodecDecoder:

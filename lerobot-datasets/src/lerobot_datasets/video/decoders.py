@@ -112,10 +112,10 @@ class PacketDecoder:
 
     def stands_for(self, source: Source, run: Run) -> bool:
         """Whether a run can be gone on with from here; otherwise it begins at its key packet."""
-        table, first = source.table, int(run.wanted[0])
-        if self.source != source.number or not self._begin <= table.begins[first] <= self._next:
+        table, wanted = source.table, run.wanted
+        if self.source != source.number or not self._begin <= run.begin <= self._next:
             return False
-        return first >= self._next or int(table.pts[first]) in self._inside
+        return all(int(table.pts[packet]) in self._inside for packet in wanted[wanted < self._next])
 
     def frames(self, source: Source, run: Run, ahead: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
         """The frames of a run with the numbers of their packets, as they come out.
@@ -150,7 +150,8 @@ class PacketDecoder:
                 return
         if table.delays:
             for frame in self._context.decode(None):
-                if (number := self._inside.get(frame.pts, -1)) in wanted:
+                number = self._inside.pop(frame.pts, -1)
+                if number in wanted or (ahead and frame.pts > newest):
                     wanted.discard(number)
                     yield number, frame
             self._context.flush_buffers()
@@ -195,7 +196,8 @@ class Decoders:
         """
         recent = self._recent.get(source.number, {})
         most = self.cap // 4 // _picture(source.table.height, source.table.width)
-        kept: dict[int, av.VideoFrame] = {}
+        newest = source.table.pts[np.concatenate([run.wanted for run in runs])].max() if recent else 0
+        kept = {packet: frame for packet, frame in recent.items() if source.table.pts[packet] > newest}
         for run in runs:
             known = [packet for packet in run.wanted.tolist() if packet in recent] if recent else []
             for packet in known:
@@ -203,7 +205,7 @@ class Decoders:
                 yield packet, recent[packet]
             missing = np.setdiff1d(run.wanted, known) if known else run.wanted
             if len(missing):
-                rest = Run(int(source.table.begins[missing[0]]), missing)
+                rest = Run(int(source.table.begins[missing].min()), missing)
                 for packet, frame in self._decoded(source, rest, ahead and run is runs[-1]):
                     if ahead:
                         kept[packet] = frame

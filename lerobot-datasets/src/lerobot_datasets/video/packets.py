@@ -183,12 +183,18 @@ class PacketTable:
         begins = self.begins[wanted]
         order = np.argsort(begins, kind="stable")
         wanted, begins = wanted[order], begins[order]
-        new = begins[1:] != begins[:-1]
-        if self.delays:  # going on through neighbours is cheaper than emptying the decoder between them
-            new &= begins[1:] != wanted[:-1] + 1
-        cuts = np.flatnonzero(new) + 1
-        for part, begin in zip(np.split(wanted, cuts), begins[np.append(0, cuts)] if len(begins) else (), strict=False):
-            yield Run(int(begin), part)
+        cuts = np.flatnonzero(begins[1:] != begins[:-1]) + 1
+        run: Run | None = None
+        for part, begin in zip(np.split(wanted, cuts), begins[np.append(0, cuts)].tolist(), strict=True):
+            # Where the run before comes by, it goes on; a decoder that delays also where it would stop just before.
+            if run is not None and begin <= run.wanted[-1] + self.delays:
+                run = Run(run.begin, np.sort(np.concatenate([run.wanted, part])))
+                continue
+            if run is not None:
+                yield run
+            run = Run(begin, part)
+        if run is not None:
+            yield run
 
 
 class Tables:
