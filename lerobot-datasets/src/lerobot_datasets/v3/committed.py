@@ -133,12 +133,16 @@ class Committed:
             tasks.setdefault(task, len(tasks))
         values = self._columns(episode, tasks)
         described = self._numbers(episode, values)
+        self._last = None
+        commit = Commit(self.root)
+        data = self.info.data_file(places[""])
+        cells = any(self.info.features[key].dtype == "image" for key in self.info.camera_keys)
+        if not cells:  # while the encoders are at work
+            pq.write_table(self._frames(values), commit.write(data))
         pictures = episode.pictures()
         values |= {key: r.cells for key, r in pictures.items() if self.info.features[key].dtype == "image"}
         described |= {key: recorded.stats for key, recorded in pictures.items()}
         described = {key: described[key] for key in self.info.features if key in described}
-        self._last = None
-        commit = Commit(self.root)
         for key in self.info.video_keys:
             commit.link(self.info.video_file(places[key], key), episode.videos[key])
         if len(tasks) > len(before.tasks):
@@ -147,7 +151,9 @@ class Committed:
         if episode.stamps is not None:
             found = stamps.table(episode.stamps, number, self.info.camera_keys)
             pq.write_table(found, commit.stage(places[""].path(layout.STAMPS_PATH)))
-        pq.write_table(self._frames(values), commit.stage(self.info.data_file(places[""])))
+        if cells:
+            pq.write_table(self._frames(values), commit.write(data))
+        commit.stage(data)
         info = attrs.evolve(
             self.info,
             features=self._described(episode),

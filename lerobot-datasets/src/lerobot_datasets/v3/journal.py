@@ -64,10 +64,14 @@ class Commit:
             shutil.rmtree(root / folder, ignore_errors=True)
 
     def stage(self, name: Path) -> Path:
-        """Where to write the new version of a file; its folder exists."""
+        """Where to write the new version of a file, or where it was written; it takes its place after those before."""
+        self._steps[name.as_posix()] = True
+        return self.write(name)
+
+    def write(self, name: Path) -> Path:
+        """Where to write a file that is staged later; its folder exists."""
         path = self.staged(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._steps[name.as_posix()] = True
         return path
 
     def link(self, name: Path, path: Path) -> None:

@@ -206,6 +206,7 @@ def _spawn(
         [sys.executable, "-m", worker.__name__, *words],
         pass_fds=handles if holds is None else (*handles, holds),
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
