@@ -179,7 +179,7 @@ def test_frames_have_what_was_seen_and_what_was_sent() -> None:
         sink.add(at)
     found = [(frame["observation.state"].item(), frame["action"].item()) for frame, _, _ in writer.frames]
     assert found == [(2.0, 5.0), (3.0, 5.0)], "nothing before the first action; idle repeats the last"
-    assert writer.frames[0][1:] == ("pick", {"a.pos": 1})
+    assert writer.frames[0][1:] == ("pick", {"timestamp": 1, "a.pos": 1})
 
 
 def test_an_idle_turn_stops_what_would_keep_moving(clock: FakeClock) -> None:

@@ -309,7 +309,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         """Close the recording and join its small files; idempotent."""
         if self._writer is not None:
             self._writer.finalize()
-            self._load()
+            self._load(self._writer)
 
     def push_to_hub(
         self,

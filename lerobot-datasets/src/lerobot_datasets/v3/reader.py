@@ -152,7 +152,7 @@ class Reader:
         Raises:
             DataError: a video of the selected episodes is not there.
         """
-        for key in self.info.video_keys:
+        for key in self.info.video_keys if self.num_episodes else ():
             places = np.stack([self.episodes[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")], axis=1)
             each, first = np.unique(places, axis=0, return_index=True)
             for place, row in zip(each.tolist(), first.tolist(), strict=True):
