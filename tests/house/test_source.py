@@ -18,7 +18,7 @@ from house.source import Module, called, functions, imports, modules
 SIBLINGS = {f"lerobot_{name}" for name in source.PACKAGES} - {"lerobot_core"}
 TORCH = ("torch", "torchcodec")
 MAY_IMPORT_TORCH = re.compile(
-    r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|sampler|transforms|changes\.\w+|video\.decode)$|lerobot_core\.testing\.(policies|datasets|memory)$"
+    r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|batches|sampler|transforms|changes\.\w+|video\.decode)$|lerobot_core\.testing\.(policies|datasets|memory)$"
 )
 LONGEST_FUNCTION, LONGEST_MODULE, CORE_LINES, CORE_DEPENDENCIES = 70, 600, 4100, 7
 

@@ -164,14 +164,15 @@ class LeRobotDataset(torch.utils.data.Dataset):
         if self.image_transforms is not None:
             for key in self.meta.camera_keys:
                 if not self._reader.features[key].is_depth:
-                    batch[key] = self._transformed(key, batch[key], rows)
+                    batch[key] = self._transformed(self.image_transforms, key, batch[key], rows)
         return Items(batch, len(rows))
 
-    def _transformed(self, key: str, batch: torch.Tensor, rows: np.ndarray) -> torch.Tensor:
-        if isinstance(self.image_transforms, ImageTransforms):
-            return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
-        assert self.image_transforms is not None
-        return torch.stack([self.image_transforms(item) for item in batch])
+    def _transformed(
+        self, transforms: Callable[[torch.Tensor], torch.Tensor], key: str, batch: torch.Tensor, rows: np.ndarray
+    ) -> torch.Tensor:
+        if isinstance(transforms, ImageTransforms):
+            return transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
+        return torch.stack([transforms(item) for item in batch])
 
     def sampler(
         self,

@@ -18,8 +18,8 @@ import attrs
 from house.mistakes.table import Mistake
 
 LINES, WIDTH = 5, 300
-EVERYBODYS = re.compile(r"tmp/(lerobot-emulators|torchinductor)|stdout|stderr")
-"""What is there after a success as well: the place where emulators are found, and torch's cache."""
+EVERYBODYS = re.compile(r"tmp/(lerobot-emulators|torchinductor)|home/\.cache($|/lerobot_datasets)|stdout|stderr")
+"""What is there after a success as well: the place where emulators are found, and the caches."""
 
 
 @attrs.frozen
