@@ -218,7 +218,7 @@ class _Arenas:
 #: Bytes before the data, and which of them says what.
 _HEAD, _MAKER, _TAKER = 64, 0, 1
 #: Arenas that a worker keeps, and what another process keeps of them idle [bytes].
-_MOST, _IDLE = 16, 128 << 20
+_MOST, _IDLE = 16, 512 << 20
 #: Outside of workers, smaller tensors than this many large ones come cheap from the heap.
 _WORTH = 8
 

@@ -127,10 +127,10 @@ class TorchcodecDecoder:
     """Decodes with torchcodec, which reads a whole batch of times at once."""
 
     def __init__(self, path: Path) -> None:
-        decoders = _torchcodec()
-        if isinstance(decoders, str):
-            raise DataError(f"video_backend 'torchcodec' does not load: {decoders}", hint=_INSTALL)
-        self._decoder = decoders.VideoDecoder(
+        library = _torchcodec()
+        if isinstance(library, str):
+            raise DataError(f"video_backend 'torchcodec' does not load: {library}", hint=_INSTALL)
+        self._decoder = library.VideoDecoder(
             str(path), seek_mode="approximate", dimension_order="NHWC", num_ffmpeg_threads=1
         )
         self._path = path
