@@ -179,6 +179,9 @@ class PacketTable:
 
     def runs(self, wanted: np.ndarray) -> Iterator[Run]:
         """How to decode the frames of some packets (n,), each packet no more often than it must be."""
+        if len(wanted) == 1:
+            yield Run(int(self.begins[wanted[0]]), wanted)
+            return
         wanted = np.unique(wanted)
         begins = self.begins[wanted]
         order = np.argsort(begins, kind="stable")
