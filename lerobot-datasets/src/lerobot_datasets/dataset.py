@@ -13,17 +13,16 @@ import attrs
 import numpy as np
 import torch
 
-from lerobot_core.errors import DataError, did_you_mean
+from lerobot_core.errors import DataError
 from lerobot_core.features import Feature, from_info
-from lerobot_datasets import card, hub, publish, windows
+from lerobot_datasets import card, hub, publish
 from lerobot_datasets.batches import Batches, Items, collate
 from lerobot_datasets.cache import Cache
 from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.meta import LeRobotDatasetMetadata
+from lerobot_datasets.meta import Described, LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
 from lerobot_datasets.transforms import ImageTransforms
 from lerobot_datasets.v3.layout import local_root
-from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.rows import Rows
 from lerobot_datasets.v3.writer import Writer
@@ -31,7 +30,7 @@ from lerobot_datasets.video import decode, depth
 from lerobot_datasets.video.packets import PacketTable, Tables
 
 
-class LeRobotDataset(torch.utils.data.Dataset):
+class LeRobotDataset(Described, torch.utils.data.Dataset):
     """Frames of a dataset with windows of neighbouring frames, by row.
 
     An item holds videos, then the table's columns, each in the order of the features, then `<key>_is_pad` for every key
@@ -92,10 +91,7 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self._cache = None if writer else Cache(self.root)
         self._reader = Reader(self.root, self.selected, self._depth_output_unit, self._cache)
         self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
-        self._deltas = windows.frame_deltas(self.delta_timestamps, self.fps, self.tolerance_s)
-        for key in self._deltas:
-            if key not in self._reader.features:
-                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
+        self._deltas = self._frame_deltas(self.delta_timestamps, self.tolerance_s)
         self._batches: Batches | None = None
         self._columns: Rows | None = None
 
@@ -114,28 +110,6 @@ class LeRobotDataset(torch.utils.data.Dataset):
         self._load()
 
     # --- reading ------------------------------------------------------------------------------------------------------
-
-    @property
-    def fps(self) -> int:
-        return self._reader.fps
-
-    @property
-    def features(self) -> dict[str, dict[str, Any]]:
-        """Feature → its dtype, shape (a tuple), names and maybe info."""
-        return self.meta.features
-
-    @property
-    def num_frames(self) -> int:
-        return self._reader.num_frames
-
-    @property
-    def num_episodes(self) -> int:
-        return self._reader.num_episodes
-
-    @property
-    def episodes(self) -> Episodes:
-        """The rows of the episodes selected."""
-        return self._reader.episodes
 
     def __len__(self) -> int:
         return self.num_frames

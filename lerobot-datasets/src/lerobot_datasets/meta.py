@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import to_info
-from lerobot_datasets import hub
+from lerobot_datasets import hub, windows
 from lerobot_datasets.cache import Cache
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader
@@ -99,3 +103,49 @@ class LeRobotDatasetMetadata:
     @property
     def names(self) -> dict[str, Any]:
         return {key: feature.names for key, feature in self.info.features.items()}
+
+
+class Described:
+    """A dataset opened for reading: what it says about itself, whichever way its items are had.
+
+    Attributes:
+        meta: all of it.
+    """
+
+    meta: LeRobotDatasetMetadata
+    _reader: Reader
+
+    @property
+    def fps(self) -> int:
+        return self._reader.fps
+
+    @property
+    def features(self) -> dict[str, dict[str, Any]]:
+        """Feature → its dtype, shape (a tuple), names and maybe info."""
+        return self.meta.features
+
+    @property
+    def num_frames(self) -> int:
+        return self._reader.num_frames
+
+    @property
+    def num_episodes(self) -> int:
+        return self._reader.num_episodes
+
+    @property
+    def episodes(self) -> Episodes:
+        """The rows of the episodes selected."""
+        return self._reader.episodes
+
+    def _frame_deltas(
+        self, delta_timestamps: Mapping[str, Sequence[float]], tolerance_s: float
+    ) -> dict[str, np.ndarray]:
+        """Key → offsets of its window (T,) [frames].
+
+        Raises:
+            DataError: there is no such feature, or an offset is no multiple of 1 / fps.
+        """
+        for key in delta_timestamps:
+            if key not in self._reader.features:
+                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
+        return windows.frame_deltas(delta_timestamps, self.fps, tolerance_s)

@@ -19,17 +19,16 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from lerobot_core.errors import DataError, did_you_mean
-from lerobot_datasets import columns, hub, windows
+from lerobot_core.errors import DataError
+from lerobot_datasets import columns, hub
 from lerobot_datasets.batches import collate, of_cells, of_video
-from lerobot_datasets.meta import LeRobotDatasetMetadata
+from lerobot_datasets.meta import Described, LeRobotDatasetMetadata
 from lerobot_datasets.stream import place, plan
 from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
 from lerobot_datasets.stream.store import is_url
 from lerobot_datasets.stream.tables import BLOCK_ROWS, Tables
 from lerobot_datasets.stream.videos import Videos
 from lerobot_datasets.transforms import ImageTransforms
-from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader, pictures
 from lerobot_datasets.video import depth
 
@@ -37,7 +36,7 @@ from lerobot_datasets.video import depth
 _MADE = 16 << 20
 
 
-class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
+class StreamingLeRobotDataset(Described, IterableDataset[dict[str, Any]]):
     """Frames of a dataset, each once an epoch, without having it here: for `torch.utils.data.DataLoader`.
 
     Items equal those of `LeRobotDataset`, windows at the edges of episodes, files and buffers included. The order of an epoch
@@ -117,10 +116,7 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         self._depth_output_unit = depth_output_unit
         self._reader = Reader(self.root, episodes, depth_output_unit)
         self.meta = LeRobotDatasetMetadata.of(self._reader, repo_id, revision)
-        self._deltas = windows.frame_deltas(self.delta_timestamps, self.fps, tolerance_s)
-        for key in self._deltas:
-            if key not in self._reader.features:
-                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
+        self._deltas = self._frame_deltas(self.delta_timestamps, self.tolerance_s)
         self._tables = Tables(self._store, self._reader)
         self._wanted = Windows(self._tables, self._deltas)
         self._videos = Videos(self._store, self._reader, video_backend, tolerance_s)
@@ -175,28 +171,6 @@ class StreamingLeRobotDataset(IterableDataset[dict[str, Any]]):
         return other
 
     # --- what is known ------------------------------------------------------------------------------------------------
-
-    @property
-    def fps(self) -> int:
-        return self._reader.fps
-
-    @property
-    def features(self) -> dict[str, dict[str, Any]]:
-        """Feature → its dtype, shape (a tuple), names and maybe info."""
-        return self.meta.features
-
-    @property
-    def num_frames(self) -> int:
-        return self._reader.num_frames
-
-    @property
-    def num_episodes(self) -> int:
-        return self._reader.num_episodes
-
-    @property
-    def episodes(self) -> Episodes:
-        """The rows of the episodes selected."""
-        return self._reader.episodes
 
     def __len__(self) -> int:
         """Items that this rank gives in an epoch, all workers together."""
