@@ -47,6 +47,7 @@ class _Tables:
         self._root, self._info, self._filling = root, info, filling
         self._next = self._place = Place()
         self._file: BinaryIO | None = None
+        self._out: Any = None
         self._size = 0.0
         self._source: File | None = None
 
@@ -80,9 +81,10 @@ class _Tables:
 
     def close(self) -> None:
         if self._file is not None:
-            self._out.close()
+            if self._out is not None:  # a Ctrl-C may come between the two
+                self._out.close()
             self._file.close()
-            self._file = None
+            self._file = self._out = None
 
 
 @attrs.define
