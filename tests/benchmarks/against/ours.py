@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from measure import BATCH, CAMERAS, FPS, main, memory, rate, windows
 
+from lerobot_core.priority import real_time
 from lerobot_datasets import LeRobotDataset
 
 
@@ -66,7 +67,8 @@ def record(folder: str, cameras: str, vcodec: str, seconds: str, episodes: str) 
     def add(frame: dict[str, Any]) -> None:
         dataset.add_frame({**frame, "task": "bench"})
 
-    found = paced(names, add, dataset.save_episode, float(seconds), int(episodes))
+    with real_time():  # as `lr record` does
+        found = paced(names, add, dataset.save_episode, float(seconds), int(episodes))
     start = time.perf_counter()
     dataset.finalize()
     dropped = float(sum(dataset.writer.dropped.values()))
