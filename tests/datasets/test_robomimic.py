@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from lerobot_core.config import choose
 from lerobot_core.errors import DataError, FeatureError
 from lerobot_core.roles import DatasetBackend
-from lerobot_datasets import LeRobotDataset, plugin
+from lerobot_datasets import LeRobotDataset, cache, plugin
 from lerobot_datasets.commands.check import check
 from lerobot_datasets.commands.import_ import import_
 
@@ -167,7 +167,7 @@ def test_statistics_are_of_all_frames_and_kept(file: Path, monkeypatch: pytest.M
     for key, values in reader.stats.items():
         for name, value in values.items():
             np.testing.assert_array_equal(again.stats[key][name], value, err_msg=f"{key}/{name}")
-    [kept] = (file.parent / "home" / "cache").iterdir()
+    [kept] = cache.home().glob("*/robomimic-*/stats.json")
     kept.write_text("{")
     assert opened(file).stats["action"]["count"].tolist() == [22]
     assert opened(file, filter_key="train").stats["action"]["count"].tolist() == [13]

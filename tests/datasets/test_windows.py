@@ -34,4 +34,4 @@ def test_window_against_a_loop(case: tuple[list[int], list[int], list[int]]) -> 
 @given(st.integers(1, 120), st.lists(st.integers(-300, 300), min_size=1, max_size=20))
 def test_offsets_in_seconds_come_back_as_frames(fps: int, frames: list[int]) -> None:
     seconds = [frame / fps for frame in frames]
-    assert windows.frame_deltas({"action": seconds}, fps)["action"].tolist() == frames
+    assert windows.frame_deltas({"action": seconds}, ["action"], fps)["action"].tolist() == frames

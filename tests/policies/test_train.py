@@ -222,6 +222,15 @@ def test_resumed_at_the_end_of_an_epoch_equals_unbroken(run, tmp_path):
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_resumed_with_another_batch_size_goes_on_at_the_same_frame(run, tmp_path):
+    run("--batch_size=8", f"--output_dir={tmp_path}", "--steps=4")
+    config = train.load(["--resume=true", f"--output_dir={tmp_path}", "--batch_size=16", "--steps=6"]).value
+    assert Trainer(config).sampler.state_dict() == {"epoch": 0, "start_index": 32}
+    counts = tmp_path / "checkpoints/last/training_state/training_step.json"
+    counts.write_text('{"step": 4, "num_processes": 2}')  # as older runs have it
+    assert Trainer(config).sampler.state_dict() == {"epoch": 1, "start_index": 32}
+
+
 def test_ctrl_c_saves_where_it_stopped(state_env, tmp_path, monkeypatch):
     config = train.load([*TINY, *state_env, "--steps=50", f"--output_dir={tmp_path}"]).value
     trainer = Trainer(config)

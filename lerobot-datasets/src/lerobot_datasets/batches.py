@@ -10,7 +10,6 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,10 @@ import torch
 from lerobot_core.features import Feature
 from lerobot_datasets import columns, windows
 from lerobot_datasets.columns import Cells
-from lerobot_datasets.v3.layout import Place
+from lerobot_datasets.v3.cameras import Camera
 from lerobot_datasets.v3.reader import Reader, pictures
 from lerobot_datasets.v3.rows import Rows
-from lerobot_datasets.video import decode, depth
+from lerobot_datasets.video import decode
 
 #: Tensors from this size on cross to another process in shared memory, smaller ones through its pipe [bytes].
 _LARGE = 1 << 20
@@ -91,8 +90,8 @@ class Batches:
         return of_cells(found, rows.shape)
 
     @cached_property
-    def _cameras(self) -> dict[str, _Camera]:
-        return {key: _Camera(self._reader, key) for key in self._reader.info.video_keys}
+    def _cameras(self) -> dict[str, Camera]:
+        return {key: Camera(self._reader, key) for key in self._reader.info.video_keys}
 
     def _frames(self, rows: Mapping[str, np.ndarray], episode: np.ndarray) -> dict[str, Any]:
         """The frames of each camera at stored rows (B,) or (B, T) of the episodes (B,), all decoded at once."""
@@ -104,10 +103,10 @@ class Batches:
             times = self._rows.columns["timestamp"][flat].astype(np.float64) + camera.begins[whose]
             files = camera.files[whose]
             for file in np.unique(files).tolist():
-                path, slots = camera.path(file), np.flatnonzero(files == file)
+                path, slots = self._reader.root / camera.name(file), np.flatnonzero(files == file)
                 if key not in out:
-                    shape = self._videos.shape(path, camera.pixels)
-                    out[key] = self._empty(camera, len(flat), shape)
+                    size = self._videos.shape(path, camera.pixels)
+                    out[key] = empty(*camera.form(len(flat), size, self._return_uint8))
                 wanted.append(
                     decode.Wanted(path, times[slots], out[key].numpy(), slots, camera.pixels, camera.distances)
                 )
@@ -115,39 +114,17 @@ class Batches:
             self._videos.fill(wanted)
         return {key: of_video(found, rows[key].shape) for key, found in out.items()}
 
-    def _empty(self, camera: _Camera, count: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """To be filled: (N, H, W, 3) uint8, (N, 3, H, W) float32, or (N, 1, H, W) float32 of depth."""
-        if camera.distances is None and self._return_uint8:
-            return empty((count, *shape), np.uint8)
-        return empty((count, 3 if camera.distances is None else 1, *shape[:2]), np.float32)
 
+def from_start(indices: Sequence[int] | np.ndarray, size: int) -> np.ndarray:
+    """Rows (B,) int64 counted from the start, of rows of which negative ones are counted from the end.
 
-class _Camera:
-    """Where the frames of one video feature are.
-
-    Attributes:
-        begins: when each selected episode begins in its file (E,) [s].
-        files: which file holds it (E,), a number for `path`.
-        pixels: pixel format to decode to.
-        distances: of the codes of a depth camera (4096,) float32; None of others.
+    Raises:
+        IndexError: a row does not exist.
     """
-
-    def __init__(self, reader: Reader, key: str) -> None:
-        table = reader.episodes
-        self.begins = np.asarray(table[f"videos/{key}/from_timestamp"], np.float64)
-        places = np.stack([table[f"videos/{key}/{name}"] for name in ("chunk_index", "file_index")], axis=1)
-        self._places, self.files = np.unique(places, axis=0, return_inverse=True)
-        self.files = self.files.reshape(-1)
-        self.distances = reader.distances(key) if reader.features[key].is_depth else None
-        self.pixels = decode.RGB if self.distances is None else depth.PIXELS
-        self._reader, self._key = reader, key
-        self._paths: dict[int, Path] = {}
-
-    def path(self, file: int) -> Path:
-        if file not in self._paths:
-            place = Place(*self._places[file].tolist())
-            self._paths[file] = self._reader.root / self._reader.info.video_file(place, self._key)
-        return self._paths[file]
+    rows = np.asarray(indices, dtype=np.int64)
+    if len(rows) and (rows.min() < -size or rows.max() >= size):
+        raise IndexError(f"row {rows[(rows < -size) | (rows >= size)][0]} of {size}")
+    return np.where(rows < 0, rows + size, rows)
 
 
 def of_video(filled: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:

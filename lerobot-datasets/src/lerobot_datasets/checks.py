@@ -247,28 +247,28 @@ def camera(
 
 def impossible(
     columns: Mapping[str, np.ndarray],
-    lengths: np.ndarray,
-    first: np.ndarray,
+    number: np.ndarray,
+    index: np.ndarray,
     tasks: int,
     fps: float,
     tolerance_s: float,
 ) -> Finding | None:
-    """The first thing that makes a dataset unusable, of the columns of many episodes at once; None for sound ones.
+    """The first thing that makes a dataset unusable, of any of its rows at once; None for sound ones.
 
     Args:
         columns: the default columns and the actions (N, …).
-        lengths: frames of each episode (E,), N in all.
-        first: `index` of the first row of each episode (E,).
+        number: which frame of its episode each row should be (N,).
+        index: which frame of the dataset (N,).
         tasks: number of tasks.
         fps: frames per second.
         tolerance_s: how far a timestamp may be off [s].
+
+    Returns:
+        what is wrong, its row counted from the first one given.
     """
-    number = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    late = np.abs(columns["timestamp"] - number / fps) - np.spacing(
-        columns["timestamp"]
-    )  # long episodes in single precision
+    late = np.abs(columns["timestamp"] - number / fps) - np.spacing(columns["timestamp"])  # episodes may be long
     wrong = {
-        "index": columns["index"] != number + np.repeat(first, lengths),
+        "index": columns["index"] != index,
         "frame_index": columns["frame_index"] != number,
         "task_index": (columns["task_index"] < 0) | (columns["task_index"] >= max(tasks, 1)),
         "timestamp": ~(late <= tolerance_s),
@@ -287,8 +287,7 @@ def impossible(
         "timestamp": f"timestamp is {columns['timestamp'][at]:.6f} s, expected {number[at] / fps:.6f} s",
     }.get(key, "holds NaN or infinity")
     check = key if key == "timestamp" else "index" if key in _NUMBERS else "nan"
-    episode = int(np.searchsorted(np.cumsum(lengths), at, side="right"))
-    return Finding(check=check, message=says, column=key, episode=episode, row=int(number[at]))
+    return Finding(check=check, message=says, column=key, row=at)
 
 
 def lengths(frames: np.ndarray) -> Iterator[Finding]:

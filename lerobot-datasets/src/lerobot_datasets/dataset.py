@@ -15,13 +15,13 @@ import torch
 
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature, from_info
-from lerobot_datasets import card, hub, publish
-from lerobot_datasets.batches import Batches, Items, collate
+from lerobot_datasets import card, hub, publish, windows
+from lerobot_datasets.batches import Batches, Items, collate, from_start
 from lerobot_datasets.cache import Cache
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.meta import Described, LeRobotDatasetMetadata
 from lerobot_datasets.sampler import EpisodeAwareSampler
-from lerobot_datasets.transforms import ImageTransforms
+from lerobot_datasets.transforms import change
 from lerobot_datasets.v3.layout import local_root
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.rows import Rows
@@ -91,7 +91,7 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
         self._cache = None if writer else Cache(self.root)
         self._reader = Reader(self.root, self.selected, self._depth_output_unit, self._cache)
         self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
-        self._deltas = self._frame_deltas(self.delta_timestamps, self.tolerance_s)
+        self._deltas = windows.frame_deltas(self.delta_timestamps, self.features, self.fps, self.tolerance_s)
         self._batches: Batches | None = None
         self._columns: Rows | None = None
 
@@ -126,10 +126,7 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
             IndexError: a row does not exist.
             DataError: a video is missing or does not fit.
         """
-        rows = np.asarray(indices, dtype=np.int64)
-        if len(rows) and (rows.min() < -len(self) or rows.max() >= len(self)):
-            raise IndexError(f"row {rows[(rows < -len(self)) | (rows >= len(self))][0]} of {len(self)}")
-        rows = np.where(rows < 0, rows + len(self), rows)
+        rows = from_start(indices, len(self))
         if self._batches is None:
             tables = Tables(self._cache) if self._cache else PacketTable.of
             cap = None if self._video_cache_mb is None else self._video_cache_mb << 20
@@ -140,15 +137,10 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
         if self.image_transforms is not None:
             for key in self.meta.camera_keys:
                 if not self._reader.features[key].is_depth:
-                    batch[key] = self._transformed(self.image_transforms, key, batch[key], rows)
+                    batch[key] = change(
+                        self.image_transforms, batch[key], [self.meta.camera_keys.index(key), *rows.tolist()]
+                    )
         return Items(batch, len(rows))
-
-    def _transformed(
-        self, transforms: Callable[[torch.Tensor], torch.Tensor], key: str, batch: torch.Tensor, rows: np.ndarray
-    ) -> torch.Tensor:
-        if isinstance(transforms, ImageTransforms):
-            return transforms.batch(batch, [self.meta.camera_keys.index(key), *rows.tolist()])
-        return torch.stack([transforms(item) for item in batch])
 
     def sampler(
         self,

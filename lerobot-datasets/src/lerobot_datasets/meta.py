@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import to_info
-from lerobot_datasets import hub, windows
+from lerobot_datasets import hub
 from lerobot_datasets.cache import Cache
 from lerobot_datasets.v3.metadata import Episodes
 from lerobot_datasets.v3.reader import Reader
@@ -136,16 +132,3 @@ class Described:
     def episodes(self) -> Episodes:
         """The rows of the episodes selected."""
         return self._reader.episodes
-
-    def _frame_deltas(
-        self, delta_timestamps: Mapping[str, Sequence[float]], tolerance_s: float
-    ) -> dict[str, np.ndarray]:
-        """Key → offsets of its window (T,) [frames].
-
-        Raises:
-            DataError: there is no such feature, or an offset is no multiple of 1 / fps.
-        """
-        for key in delta_timestamps:
-            if key not in self._reader.features:
-                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, self._reader.features)}")
-        return windows.frame_deltas(delta_timestamps, self.fps, tolerance_s)

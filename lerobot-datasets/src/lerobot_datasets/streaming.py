@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from lerobot_core.errors import DataError
-from lerobot_datasets import columns, hub
+from lerobot_datasets import columns, hub, windows
 from lerobot_datasets.batches import collate, of_cells, of_video
 from lerobot_datasets.meta import Described, LeRobotDatasetMetadata
 from lerobot_datasets.stream import place, plan
@@ -28,7 +28,7 @@ from lerobot_datasets.stream.ahead import CONNECTIONS, Asked, Windows, fetched
 from lerobot_datasets.stream.store import is_url
 from lerobot_datasets.stream.tables import BLOCK_ROWS, Tables
 from lerobot_datasets.stream.videos import Videos
-from lerobot_datasets.transforms import ImageTransforms
+from lerobot_datasets.transforms import change
 from lerobot_datasets.v3.reader import Reader, pictures
 from lerobot_datasets.video import depth
 
@@ -116,8 +116,8 @@ class StreamingLeRobotDataset(Described, IterableDataset[dict[str, Any]]):
         self._depth_output_unit = depth_output_unit
         self._reader = Reader(self.root, episodes, depth_output_unit)
         self.meta = LeRobotDatasetMetadata.of(self._reader, repo_id, revision)
-        self._deltas = self._frame_deltas(self.delta_timestamps, self.tolerance_s)
-        self._tables = Tables(self._store, self._reader)
+        self._deltas = windows.frame_deltas(self.delta_timestamps, self.features, self.fps, self.tolerance_s)
+        self._tables = Tables(self._store, self._reader, tolerance_s)
         self._wanted = Windows(self._tables, self._deltas)
         self._videos = Videos(self._store, self._reader, video_backend, tolerance_s)
         self._prepare(
@@ -282,9 +282,7 @@ class StreamingLeRobotDataset(Described, IterableDataset[dict[str, Any]]):
             batch = batch[:, 0]  # (B, C, H, W)
         if self.image_transforms is None or self._reader.features[key].is_depth:
             return batch
-        if isinstance(self.image_transforms, ImageTransforms):
-            return self.image_transforms.batch(batch, [self.meta.camera_keys.index(key), *numbers])
-        return torch.stack([self.image_transforms(item) for item in batch])
+        return change(self.image_transforms, batch, [self.meta.camera_keys.index(key), *numbers])
 
 
 def _threads(stack: ExitStack, count: int, name: str) -> ThreadPoolExecutor:

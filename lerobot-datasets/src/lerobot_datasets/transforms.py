@@ -154,3 +154,18 @@ def _weight(name: str, given: Mapping[str, Any]) -> float:
     if not (weight >= 0 and math.isfinite(weight)):
         raise ConfigError(f"image transform '{name}': the weight is a number of 0 or more, got {weight}")
     return weight
+
+
+def change(
+    transforms: Callable[[torch.Tensor], torch.Tensor], pictures: torch.Tensor, numbers: Sequence[int]
+) -> torch.Tensor:
+    """The pictures (B, …, C, H, W) of a batch, changed: at once by `ImageTransforms`, item by item by anything else.
+
+    Args:
+        transforms: what changes them.
+        pictures: of one camera.
+        numbers: what `ImageTransforms.batch` draws from beside its seed.
+    """
+    if isinstance(transforms, ImageTransforms):
+        return transforms.batch(pictures, list(numbers))
+    return torch.stack([transforms(item) for item in pictures])

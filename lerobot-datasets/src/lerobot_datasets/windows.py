@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from lerobot_core.errors import DataError
+from lerobot_core.errors import DataError, did_you_mean
 
 
 def frame_deltas(
-    delta_timestamps: Mapping[str, Sequence[float]], fps: int, tolerance_s: float = 1e-4
+    delta_timestamps: Mapping[str, Sequence[float]], features: Collection[str], fps: float, tolerance_s: float = 1e-4
 ) -> dict[str, np.ndarray]:
     """Offsets in frames (T,) int64 of the offsets in seconds.
 
     Raises:
-        DataError: an offset is not a whole number of frames within the tolerance.
+        DataError: a key is none of the features, or an offset is not a whole number of frames within the tolerance.
     """
     out = {}
     for key, seconds in delta_timestamps.items():
+        if key not in features:
+            raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, features)}")
         wanted = np.asarray(seconds, dtype=np.float64).reshape(-1)
         frames = np.round(wanted * fps).astype(np.int64)
         wrong = np.abs(frames / fps - wanted) > tolerance_s

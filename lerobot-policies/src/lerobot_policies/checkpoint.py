@@ -13,7 +13,7 @@ import random
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -144,13 +144,21 @@ def save_training_state(
         write_json(folder / "scheduler_state.json", scheduler.state_dict())
 
 
-def load_training_state(folder: Path, optimizer: Optimizer, scheduler: LambdaLR | None) -> int:
-    """Read optimiser and schedule; gives the step. The generators are left to `restore_random_state`.
+class Counts(NamedTuple):
+    """How far a run is: its step, and the batches and processes that made the steps; older runs do not say which."""
+
+    step: int
+    batch_size: int | None
+    processes: int
+
+
+def load_training_state(folder: Path, optimizer: Optimizer, scheduler: LambdaLR | None) -> Counts:
+    """Read optimiser and schedule; gives how far the run is. The generators are left to `restore_random_state`.
 
     Raises:
         CheckpointError: a file is missing or broken, or the state is of another optimiser or model.
     """
-    step = int(read_json(folder / "training_step.json")["step"])
+    counts = read_json(folder / "training_step.json")
     groups = read_json(folder / "optimizer_param_groups.json")
     mine = optimizer.state_dict()["param_groups"]
     if [len(group["params"]) for group in groups] != [len(group["params"]) for group in mine]:
@@ -170,7 +178,8 @@ def load_training_state(folder: Path, optimizer: Optimizer, scheduler: LambdaLR 
         known = scheduler.state_dict().keys()
         stored = read_json(folder / "scheduler_state.json")
         scheduler.load_state_dict({key: value for key, value in stored.items() if key in known})
-    return step
+    processes = counts.get("dp_world_size") or counts.get("num_processes") or 1
+    return Counts(int(counts["step"]), counts.get("batch_size"), int(processes))
 
 
 def _merged(here: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:

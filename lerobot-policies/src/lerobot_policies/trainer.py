@@ -151,11 +151,12 @@ class Trainer:
 
     def _resume(self, folder: Path) -> None:
         state = folder / checkpoint.STATE
-        self.step = checkpoint.load_training_state(state, self.optimizer, self.scheduler)
-        self._random = read_tensors(state / "rng_state.safetensors")
-        per_epoch = math.ceil(len(self.sampler) / self.config.batch_size)
+        counts = checkpoint.load_training_state(state, self.optimizer, self.scheduler)
+        self.step, self._random = counts.step, read_tensors(state / "rng_state.safetensors")
+        before = counts.batch_size or self.config.batch_size  # this run's may be another
+        per_epoch = math.ceil(math.ceil(len(self.sampler) / before) / counts.processes)
         epoch, batches = divmod(self.step, per_epoch)
-        self.sampler.load_state_dict({"epoch": epoch, "start_index": batches * self.config.batch_size})
+        self.sampler.load_state_dict({"epoch": epoch, "start_index": batches * before * counts.processes})
 
     # --- the run --------------------------------------------------------------------------------------------------
 

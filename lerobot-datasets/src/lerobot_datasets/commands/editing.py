@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -72,24 +73,24 @@ def shown(plan: Plan, output_dir: Path | None, in_place: bool) -> Path:
     return output_dir or Path()
 
 
+@contextmanager
+def episodes_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
+    """A bar on stderr; gives what says that one more episode is done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
 def written(plan: Plan, output_dir: Path | None, in_place: bool) -> Path:
     """Write a plan, with a bar."""
     if (output_dir is None) != in_place:
         raise click.UsageError("give --output_dir for the new dataset, or --in_place, and not both")
     target = plan.sources[0].root if output_dir is None else output_dir
     place.require_free(plan, target, in_place=in_place)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("episodes"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
     try:
-        with bar:
-            task = bar.add_task(f"writing {target.name}", total=len(plan.pieces))
-            execute(plan, target, in_place=in_place, advance=lambda: bar.advance(task))
+        with episodes_bar(f"writing {target.name}", len(plan.pieces)) as advance:
+            execute(plan, target, in_place=in_place, advance=advance)
     except KeyboardInterrupt:
         kept = "the dataset is as it was" if in_place else f"nothing was left in '{target}'"
         click.echo(f"interrupted: {kept}", err=True)

@@ -9,8 +9,6 @@ from typing import Any
 import attrs
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lerobot_core.cli import config_command
 from lerobot_core.config import rest
@@ -18,6 +16,7 @@ from lerobot_core.errors import DataError
 from lerobot_core.features import DEFAULT_COLUMNS, Feature
 from lerobot_core.registry import Choice
 from lerobot_core.roles import DatasetBackend
+from lerobot_datasets.commands.editing import episodes_bar
 from lerobot_datasets.config import EncoderConfig, VideoCodec
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
@@ -65,20 +64,10 @@ def import_(config: ImportConfig) -> None:
     """
     reader = _opened(config.dataset)
     writer = _writer(config, reader)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("episodes"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
     try:
-        with bar:
-            task = bar.add_task(
-                f"importing to {config.output_dir.name}", total=reader.num_episodes, completed=writer.num_episodes
-            )
-            transcribe(reader, writer, lambda: bar.advance(task))
+        what = f"importing to {config.output_dir.name}"
+        with episodes_bar(what, reader.num_episodes, writer.num_episodes) as advance:
+            transcribe(reader, writer, advance)
     finally:
         writer.finalize()
         click.echo(f"{config.output_dir}: {writer.num_episodes} of {reader.num_episodes} episodes")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,11 @@ import rich.progress
 from lerobot_core.errors import DataError, did_you_mean
 from lerobot_core.features import Feature
 from lerobot_datasets import stats
+from lerobot_datasets.cache import Cache
 from lerobot_datasets.robomimic import features as layout
 from lerobot_datasets.robomimic.config import RobomimicBackendConfig
 from lerobot_datasets.robomimic.file import DemonstrationFile
 from lerobot_datasets.v3 import metadata
-from lerobot_datasets.v3.layout import home
 from lerobot_datasets.v3.metadata import DEFAULT_FEATURES, Episodes
 from lerobot_datasets.video import depth
 
@@ -210,24 +209,24 @@ class RobomimicReader:
     @cached_property
     def stats(self) -> stats.Stats:
         """Statistics of every feature but depth cameras over the file's list, computed once and kept in the cache folder."""
-        kept = home() / "cache" / f"robomimic-{self._fingerprint()}.json"
-        try:
-            return metadata.arrays(metadata.read_json(kept))
-        except (DataError, OSError):  # not there, or broken: it can be had again
-            text = metadata.stats_text(self._compute())
-        try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_suffix(f".{os.getpid()}.part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(kept)
-        except OSError as problem:
-            logger.info("statistics are not kept: %s", problem)
-        return metadata.arrays(json.loads(text))
+        computed = b""
 
-    def _fingerprint(self) -> str:
-        status = self.file.path.stat()
-        what = [str(self.file.path.resolve()), status.st_size, status.st_mtime_ns, self.made_of, self._demos, self.fps]
-        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
+        def build(folder: Path) -> None:
+            nonlocal computed
+            computed = computed or metadata.stats_text(self._compute()).encode()
+            (folder / "stats.json").write_bytes(computed)
+
+        cache = Cache(self.file.path.parent)
+        described = repr([self.made_of, self._demos, self.fps])
+        for _ in range(2):
+            folder = cache.entry("robomimic", [self.file.path], build, described)
+            if folder is None:
+                break
+            try:
+                return metadata.arrays(metadata.read_json(folder / "stats.json"))
+            except DataError:  # broken: it can be had again
+                cache.remove(folder)
+        return metadata.arrays(json.loads(computed or metadata.stats_text(self._compute())))
 
     def _compute(self) -> stats.Stats:
         parts, console = [], rich.console.Console(stderr=True)

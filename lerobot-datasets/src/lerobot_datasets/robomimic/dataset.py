@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from lerobot_core.errors import DataError, did_you_mean
+from lerobot_core.errors import DataError
 from lerobot_datasets import windows
-from lerobot_datasets.dataset import Items, LeRobotDataset
+from lerobot_datasets.batches import Items, collate, from_start
 from lerobot_datasets.robomimic.backend import RobomimicReader
 from lerobot_datasets.sampler import EpisodeAwareSampler
-from lerobot_datasets.transforms import ImageTransforms
+from lerobot_datasets.transforms import change
 
 _MOST = 8 << 30  # bytes of columns kept in memory
 
@@ -30,16 +30,13 @@ class RobomimicDataset(torch.utils.data.Dataset):
         DataError: a key is no feature, an offset no frame, or the columns do not fit memory.
     """
 
-    collate = staticmethod(LeRobotDataset.collate)
+    collate = staticmethod(collate)
 
     def __init__(
         self, reader: RobomimicReader, delta_timestamps: Mapping[str, Sequence[float]], transforms: Any
     ) -> None:
         self._reader, self._transforms = reader, transforms
-        self._deltas = windows.frame_deltas(delta_timestamps, reader.fps)
-        for key in self._deltas:
-            if key not in reader.features:
-                raise DataError(f"delta_timestamps names '{key}'{did_you_mean(key, reader.features)}")
+        self._deltas = windows.frame_deltas(delta_timestamps, reader.features, reader.fps)
         lengths = np.asarray(reader.episodes["length"])
         self._ends = np.cumsum(lengths)
         self._columns: dict[str, np.ndarray] = {}
@@ -74,10 +71,7 @@ class RobomimicDataset(torch.utils.data.Dataset):
         Raises:
             IndexError: a row does not exist.
         """
-        rows, size = np.asarray(indices, dtype=np.int64), len(self)
-        if len(rows) and (rows.min() < -size or rows.max() >= size):
-            raise IndexError(f"row {rows[(rows < -size) | (rows >= size)][0]} of {size}")
-        rows = np.where(rows < 0, rows + size, rows)
+        rows = from_start(indices, len(self))
         columns = self._loaded()
         episode = np.searchsorted(self._ends, rows, side="right")
         stop = self._ends[episode]
@@ -119,9 +113,7 @@ class RobomimicDataset(torch.utils.data.Dataset):
             batch = batch[:, 0]  # (B, C, H, W)
         if self._transforms is None or is_depth:
             return batch
-        if isinstance(self._transforms, ImageTransforms):
-            return self._transforms.batch(batch, [self._reader.cameras.index(key), *rows.tolist()])
-        return torch.stack([self._transforms(item) for item in batch])
+        return change(self._transforms, batch, [self._reader.cameras.index(key), *rows.tolist()])
 
     def sampler(
         self,

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lerobot_core.errors import DataError
-from lerobot_datasets import columns
+from lerobot_datasets import checks, columns
 from lerobot_datasets.stream.store import Store
 from lerobot_datasets.v3.layout import Place
 from lerobot_datasets.v3.reader import Reader
+from lerobot_datasets.v3.rows import unusable
 
 #: Rows of a table, and bytes of its columns, after which a block ends with the next row group.
 BLOCK_ROWS, BLOCK_BYTES = 1024, 8 << 20
@@ -43,10 +44,15 @@ class Tables:
         file: number of the table that holds each (E,).
         row: row of that table at which each begins (E,).
         cache: keeps what was read.
+
+    Args:
+        store: where the tables are.
+        reader: the dataset.
+        tolerance_s: how far a timestamp may be from its place on the grid of frames [s].
     """
 
-    def __init__(self, store: Store, reader: Reader) -> None:
-        self._store, self.cache = store, store.cache
+    def __init__(self, store: Store, reader: Reader, tolerance_s: float = 1e-4) -> None:
+        self._store, self._reader, self.cache, self._tolerance_s = store, reader, store.cache, tolerance_s
         self._features = columns.stored(reader.features)
         every, selected = reader.all_episodes, np.asarray(reader.selection, dtype=np.int64)
         self._numbers = selected
@@ -160,27 +166,34 @@ class Tables:
             table = self._store.row_groups(path, groups[which], list(self._features))
             where = self._store.name(path)
             found = {key: columns.to_numpy(table[key], key, f, where) for key, f in self._features.items()}
-            self._require_episodes(number, int(starts[which]), found["episode_index"], where)
+            self._require_possible(number, int(starts[which]), found, where)
             return Block(int(starts[which]), found), sum(_held(table[key], found[key]) for key in found)
 
         block: Block = self.cache.get((path, which, "columns"), read)
         return block
 
-    def _require_episodes(self, number: int, first: int, found: np.ndarray, where: str) -> None:
-        """Whether the rows of a table from `first` on are of the episodes that should be there."""
+    def _require_possible(self, number: int, first: int, found: dict[str, np.ndarray], where: str) -> None:
+        """Whether the rows of a table from `first` on can be those that should be there."""
         begin, stop = self._first_episode[number : number + 2]
-        ends = np.cumsum(self._all_lengths[begin:stop])
-        rows = np.arange(first, min(first + len(found), ends[-1]))
-        wanted = begin + np.searchsorted(ends, rows, side="right")
-        wrong = np.flatnonzero(found[: len(rows)] != wanted)
-        if len(wrong):
+        lengths = self._all_lengths[begin:stop]
+        ends = np.cumsum(lengths)
+        rows = np.arange(first, min(first + len(next(iter(found.values()))), ends[-1]))
+        local = np.searchsorted(ends, rows, side="right")
+        episode, frame = begin + local, rows - (ends - lengths)[local]
+        index = int(self._all_lengths[:begin].sum()) + rows
+        info, mine = self._reader.info, {key: values[: len(rows)] for key, values in found.items()}
+        other = np.flatnonzero(mine["episode_index"] != episode)
+        if len(other):
             raise DataError(
-                f"'{where}' holds a frame of episode {found[wrong[0]]} in row {rows[wrong[0]]}, "
-                f"which is of episode {wanted[wrong[0]]}",
+                f"'{where}' holds a frame of episode {found['episode_index'][other[0]]} in row {rows[other[0]]}, "
+                f"which is of episode {episode[other[0]]}",
                 path=where,
-                episode=int(wanted[wrong[0]]),
+                episode=int(episode[other[0]]),
                 hint="lr dataset check shows what else does not fit",
             )
+        wrong = checks.impossible(mine, frame, index, info.total_tasks, info.fps, self._tolerance_s)
+        if wrong is not None:
+            raise unusable(wrong, where, int(episode[wrong.row]), int(frame[wrong.row]), self._reader)
 
 
 def _held(stored: Any, values: np.ndarray) -> int:

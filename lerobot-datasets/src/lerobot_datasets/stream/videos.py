@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from lerobot_datasets.stream.store import BLOCK, RemoteFile, Store
-from lerobot_datasets.v3.layout import Place
+from lerobot_datasets.v3.cameras import Camera
 from lerobot_datasets.v3.reader import Reader
-from lerobot_datasets.video import decode, depth
+from lerobot_datasets.video import decode
 from lerobot_datasets.video.decoders import Source
 from lerobot_datasets.video.packets import PacketTable
 
@@ -30,18 +30,11 @@ class Videos:
     """
 
     def __init__(self, store: Store, reader: Reader, backend: str | None, tolerance_s: float) -> None:
-        self._store, self._reader = store, reader
+        self._store = store
         self._backend, self._tolerance_s = backend, tolerance_s
         self._opened: decode.VideoReader | None = None
-        self._files: dict[str, tuple[list[str], np.ndarray]] = {}
-        self._start: dict[str, np.ndarray] = {}
-        table = reader.episodes
-        for key in reader.info.video_keys if len(table) else ():
-            places = np.stack([table[f"videos/{key}/chunk_index"], table[f"videos/{key}/file_index"]], axis=1)
-            found, which = np.unique(places, axis=0, return_inverse=True)
-            paths = [reader.info.video_file(Place(*place), key).as_posix() for place in found.tolist()]
-            self._files[key] = (paths, which.reshape(-1))
-            self._start[key] = np.asarray(table[f"videos/{key}/from_timestamp"], dtype=np.float64)
+        keys = reader.info.video_keys if len(reader.episodes) else ()
+        self._cameras = {key: Camera(reader, key) for key in keys}
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_opened": None}
@@ -49,7 +42,7 @@ class Videos:
     @property
     def keys(self) -> list[str]:
         """The cameras that have videos."""
-        return list(self._files)
+        return list(self._cameras)
 
     def frames(self, asked: Mapping[str, tuple[np.ndarray, np.ndarray]], uint8: bool = False) -> dict[str, np.ndarray]:
         """Pictures (N, 3, H, W) float32 from 0 to 1 of each camera, (N, 1, H, W) of depth.
@@ -65,17 +58,13 @@ class Videos:
             self._opened = self._reader_of_videos()
         wanted, out = [], {}
         for key, (episode, stamps) in asked.items():
-            distances = self._reader.distances(key) if self._reader.features[key].is_depth else None
-            pixels = decode.RGB if distances is None else depth.PIXELS
+            camera = self._cameras[key]
             for path, here, times in self._parts(key, episode, stamps):
                 place: Any = self._store.local(path) if self._store.is_local else path
                 if key not in out:
-                    size = self._opened.shape(place, pixels)
-                    if uint8 and distances is None:
-                        out[key] = np.empty((len(stamps), *size), np.uint8)
-                    else:
-                        out[key] = np.empty((len(stamps), 3 if distances is None else 1, *size[:2]), np.float32)
-                wanted.append(decode.Wanted(place, times, out[key], here, pixels, distances))
+                    size = self._opened.shape(place, camera.pixels)
+                    out[key] = np.empty(*camera.form(len(stamps), size, uint8))
+                wanted.append(decode.Wanted(place, times, out[key], here, camera.pixels, camera.distances))
         self._opened.fill(wanted)
         return out
 
@@ -95,10 +84,10 @@ class Videos:
 
     def _parts(self, key: str, episode: np.ndarray, stamps: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """For each file its path, which of the frames are in it, and when there (n,) [s]."""
-        paths, which = self._files[key]
-        file, times = which[episode], stamps.astype(np.float64) + self._start[key][episode]
+        camera = self._cameras[key]
+        file, times = camera.files[episode], stamps.astype(np.float64) + camera.begins[episode]
         parts = ((number, np.flatnonzero(file == number)) for number in np.unique(file).tolist())
-        return [(paths[number], here, times[here]) for number, here in parts]
+        return [(camera.name(number).as_posix(), here, times[here]) for number, here in parts]
 
 
 def packets(store: Store, path: str) -> PacketTable:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lerobot_core.errors import DataError
-from lerobot_core.features import ACTION, DEFAULT_COLUMNS, Feature
+from lerobot_core.features import Feature
 from lerobot_datasets import checks, columns
 from lerobot_datasets.cache import Cache, progress
 from lerobot_datasets.columns import Cells
@@ -125,7 +125,6 @@ class _Tables:
         self.features = columns.stored(reader.features)
         lengths = np.asarray(reader.all_episodes["length"], dtype=np.int64)
         self._lengths, self._first = lengths, np.cumsum(lengths) - lengths
-        self._looked_at = [*DEFAULT_COLUMNS, *(key for key in self.features if key.startswith(ACTION))]
 
     def read(self, files: Sequence[_File]) -> Iterator[dict[str, np.ndarray | pa.Array]]:
         """The columns of each table."""
@@ -137,21 +136,27 @@ class _Tables:
                 )
                 for key, feature in self.features.items()
             }
-            self._check(file, {key: found[key] for key in self._looked_at if key in found})
+            self._check(file, found)
             yield found
 
     def _check(self, file: _File, values: Mapping[str, np.ndarray]) -> None:
-        info, episodes = self.reader.info, file.episodes
-        lengths, first = self._lengths[episodes], self._first[episodes]
-        wrong = checks.impossible(values, lengths, first, info.total_tasks, info.fps, self.tolerance_s)
+        info, lengths = self.reader.info, self._lengths[file.episodes]
+        number = np.arange(file.length) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        index = number + np.repeat(self._first[file.episodes], lengths)
+        wrong = checks.impossible(values, number, index, info.total_tasks, info.fps, self.tolerance_s)
         if wrong is not None:
-            episode = int(episodes[wrong.episode or 0])
-            raise DataError(
-                f"'{file.path}', column '{wrong.column}', row {wrong.row} of episode {episode}: {wrong.message}",
-                path=file.path,
-                episode=episode,
-                hint=f"`lr dataset check {self.reader.root}` lists all that is wrong",
-            )
+            episode = int(np.repeat(file.episodes, lengths)[wrong.row])
+            raise unusable(wrong, str(file.path), episode, int(number[wrong.row]), self.reader)
+
+
+def unusable(wrong: checks.Finding, path: str, episode: int, row: int, reader: Reader) -> DataError:
+    """What a table is refused with."""
+    return DataError(
+        f"'{path}', column '{wrong.column}', row {row} of episode {episode}: {wrong.message}",
+        path=path,
+        episode=episode,
+        hint=f"`lr dataset check {reader.root}` lists all that is wrong",
+    )
 
 
 def _in_memory(tables: _Tables, files: Sequence[_File]) -> dict[str, np.ndarray | Cells]:
