@@ -6,6 +6,7 @@ single small buffer for all else.
 
 from __future__ import annotations
 
+import gc
 import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,6 +51,8 @@ class Batches:
         self._reader, self._rows, self._videos = reader, rows, videos
         self._deltas, self._return_uint8 = deltas, return_uint8
         self._stored = columns.stored(reader.features)
+        if torch.utils.data.get_worker_info():
+            gc.freeze()  # a worker's imports stay: looking through them for garbage costs some of each batch
 
     def make(self, rows: np.ndarray) -> dict[str, Any]:
         """The batch of some rows (B,): feature → tensor or list, then the masks, then the tasks.

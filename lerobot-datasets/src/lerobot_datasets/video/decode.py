@@ -77,9 +77,11 @@ class Decoder(Protocol):
 class PyavDecoder:
     """Decodes with FFmpeg through PyAV, which is fed the packets directly."""
 
-    def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of) -> None:
+    def __init__(
+        self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of, pixels: str = RGB
+    ) -> None:
         self._path, self.bytes = path, 0
-        self._source = Source(tables(path), self._read)
+        self._source = Source(tables(path), self._read, pixels)
         self._file, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
         self._closed = weakref.finalize(self, os.close, self._file)  # nobody closes a dataset
 
@@ -99,18 +101,23 @@ class PyavDecoder:
         positions = table.nearest(wanted.times)
         _require_near(self._path, wanted.times, table.times[positions], tolerance_s)
         packets = table.shown[positions]
-        ahead = 0 <= int(positions.min()) - source.last <= 1
-        source.last = int(positions.max())
+        ahead = source.goes_on(int(positions.min()), int(positions.max()))
         slots: dict[int, list[int]] = {}
         for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
             slots.setdefault(packet, []).append(slot)
+        if ahead and decoders.process.has(source, packets):
+            self._fill(list(table.runs(packets)), wanted, slots, ahead)  # not worth a thread
+            return []
+        if ahead:  # many frames at once cost less than one by one
+            more = min(source.streak, max(decoders.process.most(source) - len(packets), 0))
+            packets = np.append(packets, table.shown[source.last + 1 :][:more])
         runs = list(table.runs(packets))
         size = len(runs) if ahead else -(-len(runs) // parts)  # one decoder goes on, others would start anew
         chunks = [runs[i : i + size] for i in range(0, len(runs), size)]
         return [partial(self._fill, chunk, wanted, slots, ahead and chunk is chunks[-1]) for chunk in chunks]
 
     def _fill(self, runs: Sequence[Run], wanted: Wanted, slots: Mapping[int, Sequence[int]], ahead: bool) -> None:
-        mine = {packet for run in runs for packet in run.wanted.tolist()}
+        mine = {packet for run in runs for packet in run.wanted.tolist() if packet in slots}
         for packet, frame in decoders.process.frames(self._source, runs, ahead):
             if packet not in mine:
                 continue
@@ -205,9 +212,9 @@ def choose(backend: str | None) -> str:
 
 
 #: Opens a video: how each backend does it.
-Opener = Callable[[Path, Callable[[Path], PacketTable]], Decoder]
+Opener = Callable[[Path, Callable[[Path], PacketTable], str], Decoder]
 
-_DECODERS: dict[str, Opener] = {"pyav": PyavDecoder, "torchcodec": lambda path, tables: TorchcodecDecoder(path)}
+_DECODERS: dict[str, Opener] = {"pyav": PyavDecoder, "torchcodec": lambda path, *_: TorchcodecDecoder(path)}
 
 
 class VideoReader:
@@ -307,7 +314,7 @@ class VideoReader:
         if not path.is_file():
             raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
         backend = self.backend if pixels == RGB else "pyav"
-        decoder = self._open[path, pixels] = _DECODERS[backend](path, self._tables)
+        decoder = self._open[path, pixels] = _DECODERS[backend](path, self._tables, pixels)
         return decoder
 
     def close(self) -> None:

@@ -33,6 +33,9 @@ _PICTURES_HELD = 6
 _READ = 1 << 20
 _GAP = 4096
 
+#: Frames decoded beyond those asked for, at most, where one question goes on from the other.
+_READ_AHEAD = 16
+
 #: Packets that a decoder may hold back before it gives a frame: H.264 and HEVC reorder no further.
 _AHEAD = 16
 
@@ -48,13 +51,20 @@ class Source:
     Args:
         table: of the packets.
         read: gives the file's bytes; called by several threads.
+        pixels: format of the frames that are kept.
     """
 
-    def __init__(self, table: PacketTable, read: Read) -> None:
-        self.table, self.read = table, read
+    def __init__(self, table: PacketTable, read: Read, pixels: str = RGB) -> None:
+        self.table, self.read, self.pixels = table, read, pixels
         self.number = next(_numbers)
-        #: Position in `table.shown` of the last frame asked for, which tells going on from jumping.
-        self.last = -2
+        #: Position in `table.shown` of the last frame asked for, and how many questions went on from the one before.
+        self.last, self.streak = -2, 0
+
+    def goes_on(self, first: int, last: int) -> bool:
+        """Whether a question for frames at the positions `first` to `last` goes on from the one before, rather than jumps."""
+        ahead = 0 <= first - self.last <= 1
+        self.last, self.streak = last, min(self.streak + 1, _READ_AHEAD) if ahead else 0
+        return ahead
 
     def packets(self, first: int, last: int) -> Iterator[av.Packet]:
         """The packets from `first` to `last`, read together where they lie together.
@@ -195,7 +205,7 @@ class Decoders:
             FFmpegError: a packet is broken.
         """
         recent = self._recent.get(source.number, {})
-        most = self.cap // 4 // _picture(source.table.height, source.table.width)
+        most = self.most(source)
         newest = source.table.pts[np.concatenate([run.wanted for run in runs])].max() if recent else 0
         kept = {packet: frame for packet, frame in recent.items() if source.table.pts[packet] > newest}
         for run in runs:
@@ -203,17 +213,26 @@ class Decoders:
             for packet in known:
                 kept[packet] = recent[packet]
                 yield packet, recent[packet]
-            missing = np.setdiff1d(run.wanted, known) if known else run.wanted
-            if len(missing):
+            if len(known) < len(run.wanted):
+                missing = np.setdiff1d(run.wanted, known) if known else run.wanted
                 rest = Run(int(source.table.begins[missing].min()), missing)
                 for packet, frame in self._decoded(source, rest, ahead and run is runs[-1]):
                     if ahead:
-                        kept[packet] = frame
+                        frame = kept[packet] = converted(frame, source.pixels)
                         if len(kept) > most:
                             del kept[next(iter(kept))]
                     yield packet, frame
         if ahead:
             self._keep(source, kept)
+
+    def most(self, source: Source) -> int:
+        """How many frames of a source are kept at most."""
+        return self.cap // 4 // (2 * _picture(source.table.height, source.table.width))
+
+    def has(self, source: Source, packets: np.ndarray) -> bool:
+        """Whether all frames of some packets are among those kept."""
+        recent = self._recent.get(source.number, {})
+        return all(packet in recent for packet in packets.tolist())
 
     def _decoded(self, source: Source, run: Run, ahead: bool) -> Iterator[tuple[int, av.VideoFrame]]:
         decoder, whole = self._take(source, run), False
@@ -294,6 +313,16 @@ if hasattr(os, "register_at_fork"):
 _colours: deque[VideoReformatter] = deque()
 
 
+def converted(frame: av.VideoFrame, pixels: str) -> av.VideoFrame:
+    """A frame in another pixel format; itself when it has it."""
+    if frame.format.name == pixels:
+        return frame
+    colours = _colours.pop() if _colours else VideoReformatter()
+    out = colours.reformat(frame, format=pixels, threads=1)
+    _colours.append(colours)
+    return out
+
+
 def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndarray | None = None) -> None:
     """Put a frame into an array, with one copy; see `put`.
 
@@ -303,12 +332,10 @@ def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndar
     height, width = out.shape[:2] if out.dtype != np.float32 else out.shape[1:]
     if (frame.height, frame.width) != (height, width):
         raise DataError(f"a frame is {frame.height}x{frame.width}, the others are {height}x{width}")
-    colours = _colours.pop() if _colours else VideoReformatter()
-    plane = colours.reformat(frame, format=pixels, threads=1).planes[0]
+    plane = converted(frame, pixels).planes[0]
     kind, shape = (np.uint8, (height, width, 3)) if pixels == RGB else (np.uint16, (height, width))
     rows = np.frombuffer(plane, kind).reshape(plane.height, -1)  # lines end in padding
-    put(rows[:, : int(np.prod(shape[1:]))].reshape(shape), out, distances)
-    _colours.append(colours)
+    put(rows[:, : width * (3 if pixels == RGB else 1)].reshape(shape), out, distances)
 
 
 def put(picture: np.ndarray, out: np.ndarray, distances: np.ndarray | None = None) -> None:
