@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lerobot_core.errors import DataError, FeatureError
 from lerobot_core.features import Feature
@@ -157,7 +156,7 @@ def to_numpy(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     for size in feature.shape:
         if not _is_list(array.type):
             break
-        widths = array.type.list_size if pa.types.is_fixed_size_list(array.type) else pc.list_value_length(array)
+        widths = array.type.list_size if pa.types.is_fixed_size_list(array.type) else array.value_lengths()
         if not np.all(np.asarray(widths) == size):
             raise DataError(f"'{where}': column '{key}' holds lists that do not fit {feature}", path=where)
         array = array.flatten()
@@ -183,7 +182,7 @@ def to_cells(column: pa.ChunkedArray | pa.Array, key: str, feature: Feature, whe
     if feature.dtype == "string":
         return array.cast(pa.large_string())
     if feature.dtype == "image":
-        data = pc.struct_field(array, "bytes") if pa.types.is_struct(array.type) else array
+        data = array.field("bytes") if pa.types.is_struct(array.type) else array
         return data.cast(pa.large_binary())
     entries = ([_utterance(entry) for entry in cell or ()] for cell in array.to_pylist())
     return pa.array([json.dumps(entry) for entry in entries], pa.large_string())
@@ -227,7 +226,7 @@ def empty(feature: Feature) -> np.ndarray:
 
 def _require_full(array: pa.Array, key: str, feature: Feature, where: Any) -> None:
     if array.null_count and feature.dtype != "language":
-        row = pc.index(pc.is_null(array), True).as_py()
+        row = array.is_null().index(True).as_py()
         raise DataError(f"'{where}': column '{key}' is empty in row {row}", path=where)
 
 

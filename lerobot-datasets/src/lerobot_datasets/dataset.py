@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -25,9 +25,11 @@ from lerobot_datasets.transforms import change
 from lerobot_datasets.v3.layout import local_root
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.rows import Rows
-from lerobot_datasets.v3.writer import Writer
 from lerobot_datasets.video import decode, depth
 from lerobot_datasets.video.packets import PacketTable, Tables
+
+if TYPE_CHECKING:
+    from lerobot_datasets.v3.writer import Writer
 
 
 class LeRobotDataset(Described, torch.utils.data.Dataset):
@@ -211,6 +213,8 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
         known = {key: attrs.evolve(f, dtype=stored_as) if f.is_picture else f for key, f in known.items()}
         folder = local_root(repo_id, root)
         encoding = encoder or EncoderConfig(vcodec=vcodec, when_full="wait")
+        from lerobot_datasets.v3.writer import Writer  # recording only: the import takes a while
+
         writer = Writer.create(folder, known, fps, robot_type=robot_type, encoder=encoding)
         return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
 
@@ -230,6 +234,8 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
             DataError: no such dataset, or it cannot be extended.
         """
         folder = local_root(repo_id, root)
+        from lerobot_datasets.v3.writer import Writer
+
         writer = Writer.resume(folder, encoder=encoder or EncoderConfig(vcodec=vcodec, when_full="wait"))
         return cls._recording(repo_id, folder, writer, tolerance_s, video_backend)
 

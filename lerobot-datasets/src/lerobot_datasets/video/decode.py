@@ -77,9 +77,7 @@ class Decoder(Protocol):
 class PyavDecoder:
     """Decodes with FFmpeg through PyAV, which is fed the packets directly."""
 
-    def __init__(
-        self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of, pixels: str = RGB
-    ) -> None:
+    def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of, pixels: str = RGB) -> None:
         self._path, self.bytes = path, 0
         self._source = Source(tables(path), self._read, pixels)
         self._file, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
