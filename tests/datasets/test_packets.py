@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -129,6 +130,26 @@ def test_several_at_once(video: Path, once: np.ndarray, tmp_path: Path) -> None:
     decode.VideoReader("pyav").fill(parts)
     want = (once[frames].astype(np.float32) / np.float32(255)).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(out, np.repeat(want, 2, axis=0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (84, 84), (50, 66), (48, 62)])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuv444p", "yuv422p", "yuv420p10le", "nv12"])
+def test_floats_are_the_bytes_whatever_they_are_made_of(height: int, width: int, pixels: str) -> None:
+    """Planes are used only where FFmpeg makes the same of them: it does not of every format and width."""
+    frame, rng = av.VideoFrame(width, height, pixels), np.random.default_rng(1)
+    for plane in frame.planes:
+        plane.update(rng.bytes(plane.buffer_size))
+    out, whole = np.empty((3, height, width), np.float32), np.empty((height, width, 3), np.uint8)
+    table = SimpleNamespace(pixel_format=pixels, width=width, height=height)
+    decoders.write(frame, decoders.form("rgb24", out, table), out)
+    decoders.write(frame, decoders.form("rgb24", whole, table), whole)
+    np.testing.assert_array_equal(out, whole.transpose(2, 0, 1) / np.float32(255))
+
+
+def test_planes_are_used_where_they_may_be() -> None:
+    table = SimpleNamespace(pixel_format="yuv420p", width=64, height=48)
+    assert decoders.form("rgb24", np.empty(0, np.float32), table) == "gbrp"
+    assert decoders.form("rgb24", np.empty(0, np.uint8), table) == "rgb24"
 
 
 def test_tables_of_bytes_and_of_files(video: Path, tmp_path: Path) -> None:

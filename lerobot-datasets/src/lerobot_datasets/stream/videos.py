@@ -114,7 +114,7 @@ class _RemoteReader(decode.VideoReader):
 
     def _decoder(self, path: Any, pixels: str) -> decode.Decoder:
         if (path, pixels) not in self._open:
-            self._open[path, pixels] = _RemoteDecoder(self._store, path, pixels)
+            self._open[path, pixels] = _RemoteDecoder(self._store, path)
         self._open.move_to_end((path, pixels))
         return self._open[path, pixels]
 
@@ -122,7 +122,7 @@ class _RemoteReader(decode.VideoReader):
 class _RemoteDecoder(decode.PyavDecoder):
     """One remote video: its packets are read through the store."""
 
-    def __init__(self, store: Store, path: str, pixels: str) -> None:
+    def __init__(self, store: Store, path: str) -> None:
         self._path: Any = store.name(path)
         self._file, self.bytes = -1, 0
-        self._source = Source(packets(store, path), partial(store.read, path), pixels)
+        self._source = Source(packets(store, path), partial(store.read, path))

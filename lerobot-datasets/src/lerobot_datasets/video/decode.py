@@ -77,9 +77,9 @@ class Decoder(Protocol):
 class PyavDecoder:
     """Decodes with FFmpeg through PyAV, which is fed the packets directly."""
 
-    def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of, pixels: str = RGB) -> None:
+    def __init__(self, path: Path, tables: Callable[[Path], PacketTable] = PacketTable.of) -> None:
         self._path, self.bytes = path, 0
-        self._source = Source(tables(path), self._read, pixels)
+        self._source = Source(tables(path), self._read)
         self._file, self._lock = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), threading.Lock()
         self._closed = weakref.finalize(self, os.close, self._file)  # nobody closes a dataset
 
@@ -103,6 +103,7 @@ class PyavDecoder:
         slots: dict[int, list[int]] = {}
         for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
             slots.setdefault(packet, []).append(slot)
+        source.pixels = decoders.form(wanted.pixels, wanted.out, table)
         if ahead and decoders.process.has(source, packets):
             self._fill(list(table.runs(packets)), wanted, slots, ahead)  # not worth a thread
             return []
@@ -120,7 +121,7 @@ class PyavDecoder:
             if packet not in mine:
                 continue
             first, *others = slots[packet]
-            decoders.write(frame, wanted.pixels, wanted.out[first], wanted.distances)
+            decoders.write(frame, self._source.pixels, wanted.out[first], wanted.distances)
             for slot in others:
                 wanted.out[slot] = wanted.out[first]
 
@@ -210,9 +211,9 @@ def choose(backend: str | None) -> str:
 
 
 #: Opens a video: how each backend does it.
-Opener = Callable[[Path, Callable[[Path], PacketTable], str], Decoder]
+Opener = Callable[[Path, Callable[[Path], PacketTable]], Decoder]
 
-_DECODERS: dict[str, Opener] = {"pyav": PyavDecoder, "torchcodec": lambda path, *_: TorchcodecDecoder(path)}
+_DECODERS: dict[str, Opener] = {"pyav": PyavDecoder, "torchcodec": lambda path, tables: TorchcodecDecoder(path)}
 
 
 class VideoReader:
@@ -312,7 +313,7 @@ class VideoReader:
         if not path.is_file():
             raise DataError(f"'{path}' not found", path=path, hint="fetch the videos of the dataset")
         backend = self.backend if pixels == RGB else "pyav"
-        decoder = self._open[path, pixels] = _DECODERS[backend](path, self._tables, pixels)
+        decoder = self._open[path, pixels] = _DECODERS[backend](path, self._tables)
         return decoder
 
     def close(self) -> None:

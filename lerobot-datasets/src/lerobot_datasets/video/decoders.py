@@ -12,6 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 
 import av
 import numpy as np
@@ -22,6 +23,9 @@ from lerobot_datasets.video.packets import PacketTable, Run
 
 #: Pixel format of pictures; any other is of distance codes.
 RGB = "rgb24"
+
+#: The same values as RGB, in planes of green, blue and red: floats are made of them in less than half the time.
+_PLANES = "gbrp"
 
 #: What decoders and recent frames of a process may take unless told otherwise [bytes].
 CAP = 128 << 20
@@ -51,11 +55,12 @@ class Source:
     Args:
         table: of the packets.
         read: gives the file's bytes; called by several threads.
-        pixels: format of the frames that are kept.
     """
 
-    def __init__(self, table: PacketTable, read: Read, pixels: str = RGB) -> None:
-        self.table, self.read, self.pixels = table, read, pixels
+    def __init__(self, table: PacketTable, read: Read) -> None:
+        self.table, self.read = table, read
+        #: Pixel format of the frames that are kept.
+        self.pixels = RGB
         self.number = next(_numbers)
         #: Position in `table.shown` of the last frame asked for, and how many questions went on from the one before.
         self.last, self.streak = -2, 0
@@ -323,8 +328,30 @@ def converted(frame: av.VideoFrame, pixels: str) -> av.VideoFrame:
     return out
 
 
+def form(pixels: str, out: np.ndarray, table: PacketTable) -> str:
+    """The pixel format to decode to: floats are made of planes, where these hold the same values."""
+    if pixels != RGB or out.dtype != np.float32 or not _planes_agree(table.pixel_format, table.width, table.height):
+        return pixels
+    return _PLANES
+
+
+@cache
+def _planes_agree(pixel_format: str, width: int, height: int) -> bool:
+    """Whether FFmpeg converts such frames to planes as it does to RGB.
+
+    Each has code of its own for every pixel format and processor, and some leave out the last columns.
+    """
+    if not pixel_format:
+        return False
+    frame, rng = av.VideoFrame(width, height, pixel_format), np.random.default_rng(0)
+    for plane in frame.planes:
+        plane.update(rng.bytes(plane.buffer_size))
+    one, other = (converted(frame, pixels).to_ndarray() for pixels in (RGB, _PLANES))
+    return bool(np.array_equal(one, other))
+
+
 def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndarray | None = None) -> None:
-    """Put a frame into an array, with one copy; see `put`.
+    """Put a frame into an array, with one copy; see `form` and `put`.
 
     Raises:
         DataError: the frame is of another size.
@@ -332,10 +359,20 @@ def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndar
     height, width = out.shape[:2] if out.dtype != np.float32 else out.shape[1:]
     if (frame.height, frame.width) != (height, width):
         raise DataError(f"a frame is {frame.height}x{frame.width}, the others are {height}x{width}")
-    plane = converted(frame, pixels).planes[0]
-    kind, shape = (np.uint8, (height, width, 3)) if pixels == RGB else (np.uint16, (height, width))
-    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)  # lines end in padding
-    put(rows[:, : width * (3 if pixels == RGB else 1)].reshape(shape), out, distances)
+    planes = converted(frame, pixels).planes
+    if pixels == _PLANES:
+        green, blue, red = (_lines(plane, np.uint8)[:, :width] for plane in planes)
+        for plane, channel in zip((red, green, blue), out, strict=True):
+            np.divide(plane, np.float32(255), out=channel, dtype=np.float32)
+    elif pixels == RGB:
+        put(_lines(planes[0], np.uint8)[:, : 3 * width].reshape(height, width, 3), out)
+    else:
+        put(_lines(planes[0], np.uint16)[:, :width], out, distances)
+
+
+def _lines(plane: av.video.plane.VideoPlane, kind: type[np.generic]) -> np.ndarray:
+    """The values of a plane, whose lines end in padding."""
+    return np.frombuffer(plane, kind).reshape(plane.height, -1)
 
 
 def put(picture: np.ndarray, out: np.ndarray, distances: np.ndarray | None = None) -> None:
