@@ -21,7 +21,7 @@ from recordings import CAMERA, PATIENT
 
 from lerobot_core.errors import DataError
 from lerobot_core.features import Feature
-from lerobot_datasets import LeRobotDataset
+from lerobot_datasets import LeRobotDataset, edit
 from lerobot_datasets.commands.info import info
 from lerobot_datasets.commands.repair import repair
 from lerobot_datasets.config import EncoderConfig
@@ -192,6 +192,34 @@ def test_stamps_are_kept_beside_the_frames_and_joined_with_them(root: Path) -> N
     assert (figures["dropped"], figures["late"], figures["repeated"]) == (0, 1, 1)
     assert figures["jitter_p99_ms"] == pytest.approx(200, rel=0.1)
     assert "3 late" in CliRunner().invoke(info, [str(root)], catch_exceptions=False).output
+
+
+def test_edits_take_the_stamps_along(root: Path, tmp_path: Path) -> None:
+    writer = create(root)
+    for episode in range(4):
+        for i in range(5):
+            writer.add(recordings.frame(episode, i), task="t", stamps={"timestamp": 100 * episode + i, "arm": episode})
+        writer.save_episode()
+    writer.finalize()
+    edited, merged = tmp_path / "edited", tmp_path / "merged"
+    edit.delete_episodes(root, [1], output_dir=tmp_path / "three")
+    edit.trim(tmp_path / "three", drop_first=1, drop_last=2, output_dir=edited)
+    plain = create(tmp_path / "plain")
+    recordings.record(plain, [3])
+    plain.finalize()
+    edit.merge([tmp_path / "plain", edited], output_dir=merged)
+    edit.delete_episodes(tmp_path / "three", [0], in_place=True)
+    for folder, wanted in ((edited, [0, 2, 3]), (merged, [None, 0, 2, 3]), (tmp_path / "three", [2, 3])):
+        reader = Reader(folder)
+        for row, was in zip(reader.episodes, wanted, strict=True):
+            found = stamps.read(folder, reader.info, row)
+            if was is None:
+                assert found is None
+                continue
+            assert found is not None
+            frames = range(5) if folder.name == "three" else range(1, 3)
+            assert found["timestamp"].tolist() == [100 * was + i for i in frames]
+            assert set(found["arm"]) == {was}
 
 
 def test_nothing_is_kept_where_nothing_was_stamped(root: Path) -> None:

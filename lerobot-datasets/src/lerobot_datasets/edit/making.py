@@ -25,7 +25,7 @@ from lerobot_datasets.edit.clips import Cells, Pictures
 from lerobot_datasets.edit.origin import Origin
 from lerobot_datasets.edit.plan import Filling, Piece, Plan, Relative
 from lerobot_datasets.edit.videos import File, Part, Videos, again, parts
-from lerobot_datasets.v3 import layout, metadata
+from lerobot_datasets.v3 import layout, metadata, stamps
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
 from lerobot_datasets.video import encode
@@ -50,12 +50,14 @@ class _Tables:
         self._out: Any = None
         self._size = 0.0
         self._source: File | None = None
+        self._stamps: list[pa.Table] = []
 
-    def add(self, table: pa.Table, source: File, whole: float, share: float) -> Place:
+    def add(self, table: pa.Table, times: pa.Table, source: File, whole: float, share: float) -> Place:
         """Append an episode.
 
         Args:
             table: its rows.
+            times: its stamps.
             source: the file they come from.
             whole: bytes of that file before compression.
             share: bytes of these rows before compression.
@@ -69,6 +71,7 @@ class _Tables:
             self._file, self._size = path.open("wb"), 0
             self._out = pq.ParquetWriter(self._file, table.schema)
         self._out.write_table(table, row_group_size=len(table))
+        self._stamps.append(times)
         self._size += share
         self._source = source
         return self._place
@@ -85,6 +88,8 @@ class _Tables:
                 self._out.close()
             self._file.close()
             self._file = self._out = None
+            stamps.write(self._stamps, self._root, self._place)
+            self._stamps = []
 
 
 @attrs.define
@@ -97,6 +102,7 @@ class _Episode:
         start: its first frame in the dataset.
         tasks: task of each frame (frames,).
         rows: the source's rows, as the source has them.
+        times: its stamps.
         source: the table they come from, its size and theirs.
         videos: camera → packets of its video.
         stats: camera → statistics of its pictures, where they are made anew.
@@ -107,6 +113,7 @@ class _Episode:
     start: int
     tasks: np.ndarray
     rows: pa.Table
+    times: pa.Table
     source: tuple[Path, float, float]
     videos: dict[str, list[Part]] = attrs.Factory(dict)
     stats: stats.Stats = attrs.Factory(dict)
@@ -171,7 +178,10 @@ class Making:
             where = table.rows(piece.episode, row["length"])
             rows = table.read(slice(where.start + piece.start, where.start + piece.stop), self._copied)
             size = table.path, table.size, table.share(piece.length)
-            yield _Episode(number, piece, start, tasks, rows, size)
+            frames = slice(piece.start, piece.start + piece.length)
+            gone = source.reader.features.keys() - self._plan.info.features.keys()
+            times = stamps.part(source.stamps(row), piece.episode, frames, number, gone)
+            yield _Episode(number, piece, start, tasks, rows, times, size)
             start += piece.length
 
     def _ready(self, episodes: Iterator[_Episode]) -> Iterator[_Episode]:
@@ -246,7 +256,7 @@ class Making:
         before = source.row(piece.episode)
         table = self._table(episode)
         path, whole, share = episode.source
-        place = self._tables.add(table, (piece.source, path), whole, share)
+        place = self._tables.add(table, episode.times, (piece.source, path), whole, share)
         texts = list(self._tasks)
         row = {
             "episode_index": episode.number,

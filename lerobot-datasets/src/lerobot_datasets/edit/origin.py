@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from lerobot_core.errors import DataError, first_sentence
 from lerobot_datasets.edit.clips import Clip, Packets, scan
 from lerobot_datasets.edit.plan import Piece
-from lerobot_datasets.v3 import metadata
+from lerobot_datasets.v3 import metadata, stamps
 from lerobot_datasets.v3.layout import Place
 from lerobot_datasets.v3.reader import Reader
 
@@ -118,6 +118,7 @@ class Origin:
         self._episodes = reader.episode_table()
         self._block: tuple[int, list[dict[str, Any]]] = (-1, [])
         self._table: Table | None = None
+        self._stamps: tuple[Place, pa.Table] | None = None
         self._packets: dict[Path, Packets] = {}
 
     def row(self, episode: int) -> dict[str, Any]:
@@ -135,6 +136,13 @@ class Origin:
             self.close()
             self._table = Table(path)
         return self._table
+
+    def stamps(self, row: Mapping[str, Any]) -> pa.Table:
+        """The stamps of the frame table that holds an episode; of no rows where there are none. One is held at a time."""
+        place = Place(row["data/chunk_index"], row["data/file_index"])
+        if self._stamps is None or self._stamps[0] != place:
+            self._stamps = place, stamps.of_file(self.reader.root, place)
+        return self._stamps[1]
 
     def close(self) -> None:
         """Close the table that is open."""

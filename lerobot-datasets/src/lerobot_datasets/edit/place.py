@@ -83,7 +83,10 @@ def require_free(plan: Plan, target: Path, *, in_place: bool = False) -> None:
 
 def carry_over(root: Path, draft: Path) -> None:
     """Copy what lies in a dataset's folder and is none of the format's files: a card, notes, tables of other tools."""
-    ours = {root: {"data", "videos", "meta"}, root / "meta": {"info.json", "stats.json", "tasks.parquet", "episodes"}}
+    ours = {
+        root: {"data", "videos", "meta", "stamps"},
+        root / "meta": {"info.json", "stats.json", "tasks.parquet", "episodes"},
+    }
     for folder, names in ours.items():
         for path in folder.iterdir():
             if path.name not in names | {journal.STAGING.name}:

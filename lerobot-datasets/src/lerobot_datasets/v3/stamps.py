@@ -7,13 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from lerobot_core.features import ACTION, IMAGES, Feature
 from lerobot_datasets.v3 import layout, metadata
@@ -76,14 +77,50 @@ def read(root: Path, info: Info, row: Mapping[str, Any]) -> dict[str, np.ndarray
     Raises:
         DataError: the table cannot be read.
     """
-    path = root / Place(row["data/chunk_index"], row["data/file_index"]).path(layout.STAMPS_PATH)
-    if not path.exists():
-        return None
-    found = metadata.read_table(path)
-    found = found.filter(pc.equal(found["episode_index"], row["episode_index"]))
+    found = _of_episode(of_file(root, Place(row["data/chunk_index"], row["data/file_index"])), row["episode_index"])
+    return {key: found[key].to_numpy() for key in found.column_names if key not in _KEYS} if found.num_rows else None
+
+
+def of_file(root: Path, place: Place) -> pa.Table:
+    """The stamps of the frames of a data file; of no rows where there are none.
+
+    Raises:
+        DataError: the table cannot be read.
+    """
+    path = root / place.path(layout.STAMPS_PATH)
+    return metadata.read_table(path) if path.exists() else table([], 0, [])
+
+
+def part(stored: pa.Table, before: int, frames: slice, episode: int, without: Collection[str]) -> pa.Table:
+    """The stamps of some frames of an episode, as those of another one.
+
+    Args:
+        stored: those of a file, the episode's among them.
+        before: number of the episode.
+        frames: which.
+        episode: the number they get.
+        without: features that it no longer has.
+    """
+    found = _of_episode(stored, before)
     if not found.num_rows:
-        return None
-    return {key: found[key].to_numpy() for key in found.column_names if key not in _KEYS}
+        return table([], episode, [])
+    kept = [key for key in found.column_names if key not in without and key not in _KEYS]
+    count = frames.stop - frames.start
+    index = {"episode_index": np.full(count, episode, np.int64), "frame_index": np.arange(count)}
+    return pa.table(index | {key: found[key][frames] for key in kept})
+
+
+def write(tables: Sequence[pa.Table], root: Path, place: Place) -> None:
+    """The stamps that belong to the frames of a data file; no file where there are none."""
+    found = pa.concat_tables(tables, promote_options="default")
+    if found.num_rows:
+        path = root / place.path(layout.STAMPS_PATH)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(found, path)
+
+
+def _of_episode(stored: pa.Table, episode: int) -> pa.Table:
+    return stored.filter(pc.equal(stored["episode_index"], episode))
 
 
 def summary(stamps: Mapping[str, np.ndarray], cameras: Sequence[str], fps: int) -> dict[str, dict[str, float]]:

@@ -134,6 +134,7 @@ class VideoFile:
         os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes a page per file to stderr otherwise
         self.count = self.delay = self._out = 0
         self._path = path
+        self._flushes = fps if fragments else 0
         how = {"movflags": _FRAGMENTS, "flush_packets": "1"} if fragments else {}
         self._container = av.open(str(path), "w", options=how)
         self._stream = self._container.add_stream(encoder_name(config.vcodec), rate=fps, options=options(config))
@@ -152,6 +153,8 @@ class VideoFile:
         self.count += 1
         self._mux(self._stream.encode(frame))
         self.delay = max(self.delay, self.count - self._out)
+        if self._flushes and self.count % self._flushes == 0:
+            self.flush()  # every second, so that little is left to be done when an episode ends
 
     def _mux(self, packets: Sequence[Any]) -> None:
         self._container.mux(packets)
