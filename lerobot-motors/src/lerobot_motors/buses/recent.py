@@ -87,7 +87,8 @@ class Recent:
             for servo, status in replies.items():
                 seen[servo] = Seen(status.data[:size], status.error, stamp, 0)
             if len(replies) < len(asked):
-                self._ask_again(wire, codec, asked, address, size, num_retry, stamp)
+                live = [s for s in asked if s not in self.silent or self.silent[s].times < SILENT_OFTEN]
+                self._ask_again(wire, codec, live, address, size, num_retry, stamp)
             elif not self.silent:
                 return seen
         self._note(servos, asked, damaged, seen, stamp)

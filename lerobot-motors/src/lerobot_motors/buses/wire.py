@@ -204,6 +204,8 @@ class Wire:
         started = time.monotonic()
         deadline = started + self.seconds(codec, servos, size or 0, len(packet)) + slack
         found = self._gather(codec, packet, servos, size, deadline if until is None else min(deadline, until), slack)
+        if len(found.replies) == len(servos) and not self._owed:
+            return found
         for servo in servos:
             if servo in found.replies:
                 self._owed.pop(servo, None)
