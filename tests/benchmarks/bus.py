@@ -17,6 +17,7 @@ import select
 import statistics
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,6 +98,8 @@ def each(cycle: Callable[[], object], cycles: int) -> float:
 def raw(path: str, size: int = 48) -> tuple[Callable[[], object], Callable[[], None]]:
     """The floor: the bytes of the same question and answer, unread."""
     file, packet = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK), CODECS[0].sync_read(IDS, POSITION, 2)
+
+    termios.tcflush(file, termios.TCIOFLUSH)  # a reply left by another would be one question ahead
 
     def cycle() -> None:
         os.write(file, packet)

@@ -33,7 +33,7 @@ LONGEST_DELAY = 0.508e-3
 #: A reply is owed this long at least [s]: no adapter holds bytes back longer.
 OWED = 0.1
 #: How many sizes a question can have.
-SIZES = 8
+SIZES = 16
 #: How long a late reply of no distinct size may still trickle in [s].
 SETTLE = 0.002
 #: Bits of a byte on the wire.
