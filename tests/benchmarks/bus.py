@@ -142,9 +142,8 @@ def host_cost(cycles: int, lerobot: str | None) -> dict[str, float]:
                 found.setdefault(name, []).append(each(cycle, cycles) * 1e6)
                 close()
             if lerobot:
-                ran = subprocess.run(
-                    [lerobot, "-c", LEROBOT, path, str(cycles)], capture_output=True, text=True, check=True
-                )
+                command, own = [lerobot, "-c", LEROBOT, path, str(cycles)], {**os.environ, "PYTHONPATH": ""}
+                ran = subprocess.run(command, capture_output=True, text=True, check=True, env=own)
                 found.setdefault("lerobot", []).append(float(ran.stdout.split()[-1]))
     return {name: statistics.median(times) for name, times in found.items()}
 
@@ -236,7 +235,8 @@ def faults(cycles: int) -> dict[str, float]:
     with line(*options) as path, connected(path, patience_s=1e9) as bus, Probe() as probe, real_time():
         alive = [f"m{number}" for number in IDS if number != DEAD]
         bus.latest("Present_Position", alive, normalize=False)
-        bus._recent._seen[POSITION, 2][DEAD] = bus._recent._seen[POSITION, 2][IDS[0]]._replace(stamp=0)
+        seen = bus._recent._seen[POSITION, 2]
+        seen[DEAD] = seen[IDS[0]]  # as if it had died just now
         for _ in range(cycles):
             asked, start = bus.health.transactions, time.monotonic()
             readings = bus.latest("Present_Position", normalize=False, num_retry=2)

@@ -219,7 +219,7 @@ class Wire:
     ) -> Gathered:
         received, replies, damaged = bytearray(), {}, set()
         missing, place, echoed, extended = set(servos), 0, False, False
-        while missing:
+        while missing and place < len(servos):  # they answer in the order asked: after the last one nobody does
             chunk = self.port.receive(deadline)
             if not chunk:
                 break
