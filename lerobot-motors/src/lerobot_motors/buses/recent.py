@@ -49,10 +49,12 @@ class Recent:
 
     Attributes:
         silent: id → the silence of servos that did not answer the last time they were asked.
+        faulty: whether a reply of the last question reported a fault.
     """
 
     def __init__(self) -> None:
         self.silent: dict[int, Silence] = {}
+        self.faulty = False
         self._seen: dict[tuple[int, int], dict[int, Seen]] = {}
 
     def ask(
@@ -72,8 +74,11 @@ class Recent:
         if self.silent:  # where all are, nobody is slowed down
             asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] or servos
         replies, damaged = wire.sync_read(codec, asked, address, size)
+        self.faulty = False
         for servo, status in replies.items():
             seen[servo] = status, stamp, 0
+            if status.error:
+                self.faulty = True
         if len(replies) < len(asked):
             live = [s for s in asked if s not in self.silent or self.silent[s].times < SILENT_OFTEN]
             self._ask_again(wire, codec, live, address, size, num_retry, stamp)
@@ -103,6 +108,7 @@ class Recent:
             found = wire.sync_read(codec, missing, address, size, None if never else until)
             for servo, status in found.replies.items():
                 seen[servo] = status, began, 0
+                self.faulty = self.faulty or status.error != 0
 
     def _due(self, servo: int, now: float) -> bool:
         silence = self.silent.get(servo)

@@ -297,7 +297,7 @@ class SerialBus:
     ) -> dict[int, Seen]:
         seen = self._recent.ask(self._connected(), self.codec, ids, address, size, num_retry)
         silent = self._recent.silent
-        if self.faults or any(seen[servo][0].error for servo in ids if servo in seen):
+        if self.faults or self._recent.faulty:
             for name, servo in zip(names, ids, strict=True):
                 if servo in seen and not seen[servo][2]:
                     self._note_fault(name, seen[servo][0].error)
