@@ -107,18 +107,20 @@ def each(cycle: Callable[[], object], cycles: int) -> float:
     return (time.perf_counter() - start) / cycles
 
 
-def raw(path: str, size: int = 48) -> tuple[Callable[[], object], Callable[[], None]]:
-    """The floor: the bytes of the same question and answer, unread."""
+def raw(path: str, then: bytes = b"") -> tuple[Callable[[], object], Callable[[], None]]:
+    """The floor: the bytes of the same question and answer, unread; `then` is written after them."""
     file, packet = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK), CODECS[0].sync_read(IDS, POSITION, 2)
 
     termios.tcflush(file, termios.TCIOFLUSH)  # a reply left by another would be one question ahead
 
     def cycle() -> None:
         os.write(file, packet)
-        left = size
+        left = 48
         while left > 0:
             select.select([file], [], [], 1.0)
             left -= len(os.read(file, 4096))
+        if then:
+            os.write(file, then)
 
     return cycle, lambda: os.close(file)
 
@@ -208,9 +210,12 @@ def wire_rates(cycles: int) -> dict[str, dict[str, float]]:
 
             read = lambda: bus.latest("Present_Position", normalize=False)  # noqa: E731
             ours = {"read": 1 / each(read, cycles), "read and write": 1 / each(both, cycles)}
-        cycle, close = raw(path)
-        floor = {"read": 1 / each(cycle, cycles), "read and write": float("nan")}
-        close()
+        floor = {}
+        goal = CODECS[0].sync_write(42, dict.fromkeys(IDS, bytes(2)))
+        for name, then in {"read": b"", "read and write": goal}.items():
+            cycle, close = raw(path, then)
+            floor[name] = 1 / each(cycle, cycles)
+            close()
     for name, seconds in {"read": READ_SECONDS, "read and write": READ_SECONDS + WRITE_SECONDS}.items():
         found[name] = {"ours": ours[name], "wire": 1 / seconds, "raw bytes": floor[name]}
     return found
