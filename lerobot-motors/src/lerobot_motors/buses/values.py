@@ -1,0 +1,46 @@
+"""Numbers ↔ the bytes of a register. *Pure.*"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from lerobot_motors import units
+from lerobot_motors.buses.family import TWOS_COMPLEMENT, Register
+
+
+def decoder(place: Register, order: Literal["little", "big"]) -> Callable[[bytes], int]:
+    """What makes the number of the first bytes of its argument, which are the register's."""
+    size, sign, read = place.size, place.sign, int.from_bytes
+    if sign is None:
+        return lambda data: read(data[:size], order)
+    if not isinstance(sign, int):
+        return lambda data: read(data[:size], order, signed=True)
+    magnitude, minus = (
+        (1 << sign) - 1,
+        1 << sign,
+    )  # units.decode_sign_magnitude, without a call for each servo in each cycle
+    return lambda data: -(content & magnitude) if (content := read(data[:size], order)) & minus else content & magnitude
+
+
+def decode(data: bytes, place: Register, order: Literal["little", "big"]) -> int:
+    """The number in the first bytes of `data`, which are the register's."""
+    return decoder(place, order)(data)
+
+
+def encode(value: int, place: Register, order: Literal["little", "big"]) -> bytes:
+    """The bytes of a number that is within `limits`."""
+    if isinstance(place.sign, int):
+        value = units.encode_sign_magnitude(value, place.sign)
+    return value.to_bytes(place.size, order, signed=place.sign == TWOS_COMPLEMENT)
+
+
+def limits(place: Register) -> tuple[int, int]:
+    """The lowest and the highest number that the register holds."""
+    bits = 8 * place.size
+    if place.sign is None:
+        return 0, (1 << bits) - 1
+    if place.sign == TWOS_COMPLEMENT:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    highest = (1 << place.sign) - 1
+    return -highest, highest
