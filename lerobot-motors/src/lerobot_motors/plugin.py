@@ -93,6 +93,7 @@ def lr_commands() -> list[Command]:
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("emulate", f"{commands}.emulate:emulate", "Emulate the servos of an arm on a port for any program"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
 
