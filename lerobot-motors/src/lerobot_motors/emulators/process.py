@@ -34,6 +34,8 @@ REFRESH = 0.004
 STALE = 0.001
 #: Part of a wait that spins instead of sleeping [s].
 SPIN = 0.0003
+#: What a pty takes to hand a request and its reply over when nothing else runs, which a wire would not [s].
+HANDOVER = 30e-6
 #: Standard speeds of a terminal → bits per second.
 SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}
 #: Asks Linux for a speed that has no name (ioctl_tty(2)); the answer ends in the output speed.
@@ -117,8 +119,9 @@ class Line:
         self._buffer += os.read(self._master, 4096)
         baud = _baud(self._slave)
         byte = self._options.pace * 10 / baud if baud else 0.0
+        heard = now - HANDOVER * bool(self._options.pace)
         for packet in self._chain.wire.split(self._buffer):
-            self._wire_free = max(now, self._wire_free) + len(packet) * byte
+            self._wire_free = max(heard, self._wire_free) + len(packet) * byte
             if self._options.pace or self._chain.faults.any or now - self._moved >= STALE:
                 self._move(now)
             for reply in self._chain.handle(packet, baud):
