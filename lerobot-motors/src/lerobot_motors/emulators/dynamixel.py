@@ -148,7 +148,7 @@ class DynamixelServo(Servo):
                 return error
         if self.torque and not before[RAM]:  # it holds where it is
             self.put("Goal_Position", round(self.position))
-        self._resting = False
+        self.resting = False
         return 0
 
     def report(self, fault: int, on: bool) -> None:

@@ -82,6 +82,10 @@ class Line:
                 return
             if self._master in readable:
                 self._receive(now)
+                if not self._options.pace:
+                    self._deliver()
+                if not all(servo.resting for servo in self._chain.servos):
+                    self._show()  # what was written is to be seen no later than the reply to it
             if now - self._refreshed >= REFRESH / 2:
                 self._update(now)
 
@@ -155,6 +159,12 @@ class Line:
                 self._plug_in()
             else:
                 self._unplug()
+        self._show()
+        self._memory.set_word("obeyed", orders)
+        self._memory.set_word("stamp", int(now * 1e9))
+        self._refreshed = now
+
+    def _show(self) -> None:
         blocks = self._blocks
         for index, servo in enumerate(self._chain.servos):
             blocks["positions"][index] = servo.position
@@ -163,9 +173,6 @@ class Line:
             blocks["loads"][index] = servo.load
             blocks["status"][index] = servo.alarms
         self._memory.set_word("heard", self._chain.heard)
-        self._memory.set_word("obeyed", orders)
-        self._memory.set_word("stamp", int(now * 1e9))
-        self._refreshed = now
 
 
 def _baud(terminal: int) -> int:
