@@ -17,6 +17,11 @@ FAMILIES = {
         "lerobot_motors.buses.feetech.config:FeetechConfig",
         "lerobot_motors.buses.feetech.bus:FeetechBus",
     ),
+    "dynamixel": (
+        "lerobot_motors.buses.dynamixel.tables:MODELS",
+        "lerobot_motors.buses.dynamixel.config:DynamixelConfig",
+        "lerobot_motors.buses.dynamixel.bus:DynamixelBus",
+    ),
 }
 
 

@@ -21,11 +21,15 @@ class Register(NamedTuple):
         address: of its first byte.
         size: bytes.
         sign: the bit that is its sign (sign and magnitude), two's complement, or None: unsigned.
+        scale: what it counts in, in `unit`.
+        unit: as people read it, "V"; empty where it has none or nobody says.
     """
 
     address: int
     size: int
     sign: int | Literal["two's complement"] | None = None
+    scale: float = 1.0
+    unit: str = ""
 
 
 class Model(NamedTuple):
@@ -65,11 +69,13 @@ class Codec(Protocol):
         order: byte order of a register.
         overhead: bytes of a status packet around its data.
         groups: whether servos answer a sync read and a broadcast ping; else they are asked one after the other.
+        silence: longest pause before the next reply to a broadcast ping [s].
     """
 
     order: Literal["little", "big"]
     overhead: int
     groups: bool
+    silence: float
 
     def ping(self, servo: int) -> bytes: ...
 
@@ -102,6 +108,7 @@ class Family(NamedTuple):
         faults: bit of `Status.error` or of the status register → what it means.
         watched: registers next to each other that `watch` reads in one transaction, the first and the last.
         return_delay_unit: what Return_Delay_Time counts [s].
+        ram: first address after the EEPROM, which can be written only while the torque is off.
     """
 
     name: str
@@ -116,6 +123,7 @@ class Family(NamedTuple):
     faults: Mapping[int, str]
     watched: tuple[str, str]
     return_delay_unit: float
+    ram: int
 
 
 class Reading(NamedTuple):

@@ -15,7 +15,7 @@ from lerobot_core.errors import BadReply, ConfigError, DeviceError, DeviceTimeou
 from lerobot_motors import units
 from lerobot_motors.buses.family import TWOS_COMPLEMENT, Codec, Family, Model, Register, Status
 from lerobot_motors.buses.health import BusHealth
-from lerobot_motors.buses.wire import Corrupt, Lost, Wire
+from lerobot_motors.buses.wire import Corrupt, Gathered, Lost, Wire
 from lerobot_motors.calibration import Calibration, Motor, MotorCalibration, differences, half_turn_offset
 
 #: Attempts to switch a torque off before giving up on that motor.
@@ -190,7 +190,7 @@ class SerialBus:
         missing = [self.motors[name].id for name in names]
         replies: dict[int, Status] = {}
         for _ in range(num_retry + 1):
-            found = self._connected().sync_read(self.codec, missing, place.address, place.size)
+            found = self._ask_all(missing, place.address, place.size)
             replies |= found.replies
             missing = [servo for servo in missing if servo not in replies]
             if not missing:
@@ -216,6 +216,10 @@ class SerialBus:
             self.motors[name].id: self._bytes(register, name, value, normalize) for name, value in values.items()
         }
         self._connected().sync_write(self.codec, place.address, contents)
+
+    def _ask_all(self, servos: Sequence[int], address: int, size: int, until: float | None = None) -> Gathered:
+        """Bytes of several servos in one transaction, as `Wire.sync_read`; for families that have another way too."""
+        return self._connected().sync_read(self.codec, servos, address, size, until)
 
     # --- torque -------------------------------------------------------------------------------------------------------
 

@@ -143,4 +143,5 @@ FAMILY = Family(
     faults=FAULTS,
     watched=("Moving", "Present_Temperature"),
     return_delay_unit=2e-6,
+    ram=REGISTERS["Torque_Enable"].address,
 )
