@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 TWOS_COMPLEMENT: Literal["two's complement"] = "two's complement"
@@ -21,15 +22,18 @@ class Register(NamedTuple):
         address: of its first byte.
         size: bytes.
         sign: the bit that is its sign (sign and magnitude), two's complement, or None: unsigned.
-        scale: what it counts in, in `unit`.
-        unit: as people read it, "V"; empty where it has none or nobody says.
     """
 
     address: int
     size: int
     sign: int | Literal["two's complement"] | None = None
-    scale: float = 1.0
-    unit: str = ""
+
+
+class Quantity(NamedTuple):
+    """What a register counts in: so much of a unit."""
+
+    scale: float
+    unit: str
 
 
 class Model(NamedTuple):
@@ -40,12 +44,14 @@ class Model(NamedTuple):
         number: what it answers a ping with; None for a series, whose models are all accepted.
         registers: its table.
         protocol: version of the wire protocol it speaks: 0 or 1 for Feetech, 2 for Dynamixel.
+        quantities: what its registers count in, for those that count in anything.
     """
 
     resolution: int
     number: int | None
     registers: Mapping[str, Register]
     protocol: int
+    quantities: Mapping[str, Quantity] = MappingProxyType({})
 
 
 class Status(NamedTuple):

@@ -5,13 +5,7 @@ Source: Feetech's memory tables of the SMS/STS series (STS3215) and of the SCS s
 
 from __future__ import annotations
 
-from lerobot_motors.buses.family import Model, Register
-
-#: What registers count in: 4096 ticks a turn, ticks per second, 100 ticks per second².
-_TURN, _SPEED, _ACCELERATION = (360 / 4096, "deg"), (360 / 4096, "deg/s"), (36_000 / 4096, "deg/s²")
-_VOLT, _CELSIUS, _CURRENT = (0.1, "V"), (1.0, "°C"), (6.5, "mA")
-_PERCENT, _PER_MILLE = (1.0, "%"), (0.1, "%")
-_DELAY, _TIME = (2.0, "µs"), (10.0, "ms")
+from lerobot_motors.buses.family import Model, Quantity, Register
 
 REGISTERS = {
     # EEPROM, read only
@@ -21,50 +15,50 @@ REGISTERS = {
     # EEPROM, written only while Lock is 0
     "ID": Register(5, 1),
     "Baud_Rate": Register(6, 1),
-    "Return_Delay_Time": Register(7, 1, None, *_DELAY),
+    "Return_Delay_Time": Register(7, 1),
     "Response_Status_Level": Register(8, 1),
-    "Min_Position_Limit": Register(9, 2, None, *_TURN),
-    "Max_Position_Limit": Register(11, 2, None, *_TURN),
-    "Max_Temperature_Limit": Register(13, 1, None, *_CELSIUS),
-    "Max_Voltage_Limit": Register(14, 1, None, *_VOLT),
-    "Min_Voltage_Limit": Register(15, 1, None, *_VOLT),
-    "Max_Torque_Limit": Register(16, 2, None, *_PER_MILLE),
+    "Min_Position_Limit": Register(9, 2),
+    "Max_Position_Limit": Register(11, 2),
+    "Max_Temperature_Limit": Register(13, 1),
+    "Max_Voltage_Limit": Register(14, 1),
+    "Min_Voltage_Limit": Register(15, 1),
+    "Max_Torque_Limit": Register(16, 2),
     "Phase": Register(18, 1),
     "Unloading_Condition": Register(19, 1),
     "LED_Alarm_Condition": Register(20, 1),
     "P_Coefficient": Register(21, 1),
     "D_Coefficient": Register(22, 1),
     "I_Coefficient": Register(23, 1),
-    "Minimum_Startup_Force": Register(24, 2, None, *_PER_MILLE),
-    "CW_Dead_Zone": Register(26, 1, None, *_TURN),
-    "CCW_Dead_Zone": Register(27, 1, None, *_TURN),
-    "Protection_Current": Register(28, 2, None, *_CURRENT),
+    "Minimum_Startup_Force": Register(24, 2),
+    "CW_Dead_Zone": Register(26, 1),
+    "CCW_Dead_Zone": Register(27, 1),
+    "Protection_Current": Register(28, 2),
     "Angular_Resolution": Register(30, 1),
-    "Homing_Offset": Register(31, 2, 11, *_TURN),
+    "Homing_Offset": Register(31, 2, 11),
     "Operating_Mode": Register(33, 1),
-    "Protective_Torque": Register(34, 1, None, *_PERCENT),
-    "Protection_Time": Register(35, 1, None, *_TIME),
-    "Overload_Torque": Register(36, 1, None, *_PERCENT),
+    "Protective_Torque": Register(34, 1),
+    "Protection_Time": Register(35, 1),
+    "Overload_Torque": Register(36, 1),
     "Velocity_closed_loop_P_proportional_coefficient": Register(37, 1),
-    "Over_Current_Protection_Time": Register(38, 1, None, *_TIME),
+    "Over_Current_Protection_Time": Register(38, 1),
     "Velocity_closed_loop_I_integral_coefficient": Register(39, 1),
     # RAM
     "Torque_Enable": Register(40, 1),
-    "Acceleration": Register(41, 1, None, *_ACCELERATION),
-    "Goal_Position": Register(42, 2, 15, *_TURN),
+    "Acceleration": Register(41, 1),
+    "Goal_Position": Register(42, 2, 15),
     "Goal_Time": Register(44, 2),
-    "Goal_Velocity": Register(46, 2, 15, *_SPEED),
-    "Torque_Limit": Register(48, 2, None, *_PER_MILLE),
+    "Goal_Velocity": Register(46, 2, 15),
+    "Torque_Limit": Register(48, 2),
     "Lock": Register(55, 1),
     # RAM, read only
-    "Present_Position": Register(56, 2, 15, *_TURN),
-    "Present_Velocity": Register(58, 2, 15, *_SPEED),
-    "Present_Load": Register(60, 2, 10, *_PER_MILLE),
-    "Present_Voltage": Register(62, 1, None, *_VOLT),
-    "Present_Temperature": Register(63, 1, None, *_CELSIUS),
+    "Present_Position": Register(56, 2, 15),
+    "Present_Velocity": Register(58, 2, 15),
+    "Present_Load": Register(60, 2, 10),
+    "Present_Voltage": Register(62, 1),
+    "Present_Temperature": Register(63, 1),
     "Status": Register(65, 1),
     "Moving": Register(66, 1),
-    "Present_Current": Register(69, 2, None, *_CURRENT),
+    "Present_Current": Register(69, 2),
     "Goal_Position_2": Register(71, 2),
     # factory
     "Moving_Velocity": Register(80, 1),
@@ -73,17 +67,13 @@ REGISTERS = {
     "Velocity_Unit_factor": Register(82, 1),
     "Hts": Register(83, 1),
     "Maximum_Velocity_Limit": Register(84, 1),
-    "Maximum_Acceleration": Register(85, 1, None, *_ACCELERATION),
+    "Maximum_Acceleration": Register(85, 1),
     "Acceleration_Multiplier ": Register(86, 1),  # the ecosystem's key ends in a space
 }
 
 #: The SCS series has no homing offset, no operating mode and no signed values; the ecosystem's keys carry the factors.
 SCS_REGISTERS = {
     **{name: place for name, place in REGISTERS.items() if place.address < 28},
-    "Min_Position_Limit": Register(9, 2),
-    "Max_Position_Limit": Register(11, 2),
-    "CW_Dead_Zone": Register(26, 1),
-    "CCW_Dead_Zone": Register(27, 1),
     "Protective_Torque": Register(37, 1),
     "Protection_Time": Register(38, 1),
     "Torque_Enable": Register(40, 1),
@@ -95,8 +85,8 @@ SCS_REGISTERS = {
     "Present_Position": Register(56, 2),
     "Present_Velocity": Register(58, 2),
     "Present_Load": Register(60, 2),
-    "Present_Voltage": Register(62, 1, None, *_VOLT),
-    "Present_Temperature": Register(63, 1, None, *_CELSIUS),
+    "Present_Voltage": Register(62, 1),
+    "Present_Temperature": Register(63, 1),
     "Sync_Write_Flag": Register(64, 1),
     "Status": Register(65, 1),
     "Moving": Register(66, 1),
@@ -108,14 +98,53 @@ SCS_REGISTERS = {
     "Acceleration_2": Register(83, 1),
 }
 
+_MEASURES = {
+    "Return_Delay_Time": Quantity(2.0, "µs"),
+    "Max_Temperature_Limit": Quantity(1.0, "°C"),
+    "Max_Voltage_Limit": Quantity(0.1, "V"),
+    "Min_Voltage_Limit": Quantity(0.1, "V"),
+    "Max_Torque_Limit": Quantity(0.1, "%"),
+    "Present_Load": Quantity(0.1, "%"),
+    "Present_Voltage": Quantity(0.1, "V"),
+    "Present_Temperature": Quantity(1.0, "°C"),
+}
+#: 4096 ticks a turn; ticks per second; 100 ticks per second².
+_TURN, _SPEED, _ACCELERATION = (
+    Quantity(360 / 4096, "deg"),
+    Quantity(360 / 4096, "deg/s"),
+    Quantity(36_000 / 4096, "deg/s²"),
+)
+QUANTITIES = {
+    **_MEASURES,
+    "Min_Position_Limit": _TURN,
+    "Max_Position_Limit": _TURN,
+    "Homing_Offset": _TURN,
+    "CW_Dead_Zone": _TURN,
+    "CCW_Dead_Zone": _TURN,
+    "Goal_Position": _TURN,
+    "Present_Position": _TURN,
+    "Goal_Velocity": _SPEED,
+    "Present_Velocity": _SPEED,
+    "Acceleration": _ACCELERATION,
+    "Maximum_Acceleration": _ACCELERATION,
+    "Minimum_Startup_Force": Quantity(0.1, "%"),
+    "Protective_Torque": Quantity(1.0, "%"),
+    "Overload_Torque": Quantity(1.0, "%"),
+    "Torque_Limit": Quantity(0.1, "%"),
+    "Protection_Time": Quantity(10.0, "ms"),
+    "Over_Current_Protection_Time": Quantity(10.0, "ms"),
+    "Protection_Current": Quantity(6.5, "mA"),
+    "Present_Current": Quantity(6.5, "mA"),
+}
+
 MODELS = {
-    "sts3215": Model(4096, 777, REGISTERS, 0),
-    "sts3250": Model(4096, 2825, REGISTERS, 0),
-    "sm8512bl": Model(4096, 11272, REGISTERS, 0),
-    "sts_series": Model(4096, None, REGISTERS, 0),
-    "sms_series": Model(4096, None, REGISTERS, 0),
-    "scs0009": Model(1024, 1284, SCS_REGISTERS, 1),
-    "scs_series": Model(1024, None, SCS_REGISTERS, 1),
+    "sts3215": Model(4096, 777, REGISTERS, 0, QUANTITIES),
+    "sts3250": Model(4096, 2825, REGISTERS, 0, QUANTITIES),
+    "sm8512bl": Model(4096, 11272, REGISTERS, 0, QUANTITIES),
+    "sts_series": Model(4096, None, REGISTERS, 0, QUANTITIES),
+    "sms_series": Model(4096, None, REGISTERS, 0, QUANTITIES),
+    "scs0009": Model(1024, 1284, SCS_REGISTERS, 1, _MEASURES),
+    "scs_series": Model(1024, None, SCS_REGISTERS, 1, _MEASURES),
 }
 
 #: First address after the EEPROM.
