@@ -132,7 +132,7 @@ def assign(port: str, family: Family, servo: Found, id: int, baudrate: int) -> N
     Raises:
         DeviceError: it did not take them.
     """
-    registers = _registers(family, servo)
+    registers = _model(family, servo).registers
     codec = family.codecs[servo.protocol]
     with _powered(port):
         with contextlib.closing(_open(port, servo.baudrate)) as wire:
@@ -188,13 +188,14 @@ def _describe(wire: Wire, family: Family, servo: Found) -> Found:
             servo = servo._replace(protocol=protocol, number=number, model=known[0] if known else "")
         if known:
             break
-    codec, registers = family.codecs[servo.protocol], _registers(family, servo)
+    codec, model = family.codecs[servo.protocol], _model(family, servo)
+    registers = model.registers
     versions = [_value(wire, codec, servo.id, registers[name]) for name in registers if name.startswith("Firmware")]
     volts = next(name for name in ("Present_Voltage", "Present_Input_Voltage") if name in registers)
     return servo._replace(
         firmware=".".join(str(version) for version in versions if version is not None),
-        voltage=_measured(wire, codec, servo.id, registers[volts]),
-        temperature=_measured(wire, codec, servo.id, registers["Present_Temperature"]),
+        voltage=_measured(wire, codec, servo.id, model, volts),
+        temperature=_measured(wire, codec, servo.id, model, "Present_Temperature"),
         clash=_clashes(wire, codec, servo.id, registers["Present_Position"]),
     )
 
@@ -221,10 +222,10 @@ def _listen(wire: Wire, codec: Codec, question: bytes, window: float) -> Heard:
 # --- one register -----------------------------------------------------------------------------------------------------
 
 
-def _registers(family: Family, servo: Found) -> dict[str, Register]:
+def _model(family: Family, servo: Found) -> Model:
+    """The table of a servo; of a model that is not known, that of the first with its protocol."""
     same = (model for model in family.models.values() if model.protocol == servo.protocol)
-    model: Model = family.models[servo.model] if servo.model else next(same)
-    return dict(model.registers)
+    return family.models[servo.model] if servo.model else next(same)
 
 
 def _value(wire: Wire, codec: Codec, servo: int, place: Register) -> int | None:
@@ -235,9 +236,9 @@ def _value(wire: Wire, codec: Codec, servo: int, place: Register) -> int | None:
     return None
 
 
-def _measured(wire: Wire, codec: Codec, servo: int, place: Register) -> float | None:
-    value = _value(wire, codec, servo, place)
-    return None if value is None else value * place.scale
+def _measured(wire: Wire, codec: Codec, servo: int, model: Model, register: str) -> float | None:
+    value = _value(wire, codec, servo, model.registers[register])
+    return None if value is None else value * model.quantities[register].scale
 
 
 def _write(wire: Wire, codec: Codec, servo: int, place: Register, value: int) -> None:
