@@ -12,8 +12,9 @@ from lerobot_core.errors import BadReply, DeviceError, DeviceTimeout
 from lerobot_motors.buses.dynamixel.codec import FastProtocol2, Protocol2
 from lerobot_motors.buses.dynamixel.config import DynamixelConfig
 from lerobot_motors.buses.dynamixel.tables import ALERT, FAMILY, FAST_FIRMWARE, FAULTS, REFUSALS, REGISTERS
+from lerobot_motors.buses.family import Codec
 from lerobot_motors.buses.serial_bus import SerialBus
-from lerobot_motors.buses.wire import Corrupt, Gathered, Lost
+from lerobot_motors.buses.wire import Corrupt, Gathered, Lost, Wire
 from lerobot_motors.calibration import MotorCalibration
 
 PLAIN, FAST = Protocol2(), FastProtocol2()
@@ -27,6 +28,33 @@ ANSWERS_ALL = 2
 logger = logging.getLogger(__name__)
 
 
+class DynamixelWire(Wire):
+    """A port on which all servos may answer a sync read with one packet. Whoever is missing in it is asked the plain way.
+
+    Attributes:
+        fast: whether they are asked for that.
+    """
+
+    fast = False
+    _failures = 0
+
+    def sync_read(
+        self, codec: Codec, servos: Sequence[int], address: int, size: int, until: float | None = None
+    ) -> Gathered:
+        if not self.fast or len(servos) < 2:
+            return super().sync_read(codec, servos, address, size, until)
+        found = super().sync_read(FAST, servos, address, size, until)
+        missing = [servo for servo in servos if servo not in found.replies]
+        self._failures = self._failures + 1 if missing else 0
+        if not missing:
+            return found
+        if self._failures == FAST_FAILURES:
+            self.fast = False
+            logger.warning("fast sync reads on '%s' fail: plain ones from now on", self.path)
+        others = super().sync_read(codec, missing, address, size, until)
+        return Gathered(found.replies | others.replies, others.damaged)
+
+
 class DynamixelBus(SerialBus):
     """Servos of the X series on one serial port.
 
@@ -35,16 +63,15 @@ class DynamixelBus(SerialBus):
     """
 
     config: DynamixelConfig
+    wire = DynamixelWire
 
     def __init__(self, config: DynamixelConfig, calibration: Mapping[str, MotorCalibration] | None = None) -> None:
         super().__init__(config, FAMILY, calibration)
-        self._fast = False
-        self._fast_failures = 0
 
     @property
     def reads_fast(self) -> bool:
         """Whether all servos answer a sync read with one packet."""
-        return self._fast
+        return isinstance(self._wire, DynamixelWire) and self._wire.fast
 
     def reboot(self, motors: Sequence[str] | None = None) -> None:
         """Restart servos, which ends their shutdown; their torque is off then, and their RAM as after power-on.
@@ -102,24 +129,9 @@ class DynamixelBus(SerialBus):
                 except DeviceError as failure:
                     problems.append(str(failure))
             firmware.append(self.read("Firmware_Version", name, num_retry=2))
-        self._fast = self.config.fast_sync_read and len(names) > 1 and min(firmware) >= FAST_FIRMWARE
-        self._fast_failures = 0
+        if isinstance(self._wire, DynamixelWire):
+            self._wire.fast = self.config.fast_sync_read and min(firmware, default=0) >= FAST_FIRMWARE
         return problems
-
-    def _ask_all(self, servos: Sequence[int], address: int, size: int, until: float | None = None) -> Gathered:
-        """One packet for all where they can; whoever is missing in it is asked the plain way."""
-        if not self._fast or len(servos) < 2:
-            return super()._ask_all(servos, address, size, until)
-        found = self._connected().sync_read(FAST, servos, address, size, until)
-        missing = [servo for servo in servos if servo not in found.replies]
-        self._fast_failures = self._fast_failures + 1 if missing else 0
-        if not missing:
-            return found
-        if self._fast_failures == FAST_FAILURES:
-            self._fast = False
-            logger.warning("fast sync reads on '%s' fail: plain ones from now on", self.config.port)
-        others = super()._ask_all(missing, address, size, until)
-        return Gathered(found.replies | others.replies, others.damaged)
 
     def _refuses(self, error: int) -> bool:
         return bool(error & ~ALERT)
