@@ -79,7 +79,7 @@ def test_a_servo_missing_in_the_fast_reply_costs_only_itself(make: Make, caplog:
 def test_fast_reads_that_go_on_failing_are_given_up(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     bus, wire = make()
     wire.servos[2].spoilt = True
-    for _ in range(3):
+    for _ in range(5):
         with pytest.raises(DeviceTimeout):
             bus.sync_read("Present_Position", normalize=False)
     assert not bus.reads_fast
@@ -191,3 +191,26 @@ def test_a_wrong_model_and_a_missing_servo_are_named(make: Make) -> None:
 def test_a_baud_rate_it_cannot_have_is_refused() -> None:
     with pytest.raises(ValueError, match="baudrate is one of 9600"):
         DynamixelConfig(port="nowhere", motors={}, baudrate=500_000)
+
+
+def test_loops_see_the_age_of_a_silent_servo_and_the_others_fresh(make: Make) -> None:
+    bus, wire = make()
+    first = bus.latest("Present_Position", normalize=False)
+    wire.servos[0].silent = True
+    wire.servos[1].put("Present_Position", 77)
+    for _ in range(5):
+        later = bus.latest("Present_Position", normalize=False)
+    assert (later["one"].value, later["one"].stamp) == (2001, first["one"].stamp)
+    assert later["one"].missed == 5
+    assert (later["two"].value, later["two"].missed) == (77, 0)
+    assert bus.reads_fast, "the others are still read with one packet"
+
+
+def test_watching_tells_how_the_servos_are(make: Make) -> None:
+    bus, wire = make()
+    wire.servos[2].put("Present_Current", -120)
+    bus.calibration = {name: MotorCalibration(id=m.id, range_min=0, range_max=4095) for name, m in bus.motors.items()}
+    values = bus.watch()["three"]
+    assert {"Present_Current", "Present_Position", "Present_Velocity", "Moving"} <= set(values)
+    assert values["Present_Current"].value == -120
+    assert (bus.health.servos[3].voltage, bus.health.servos[3].temperature) == (12.1, 33)

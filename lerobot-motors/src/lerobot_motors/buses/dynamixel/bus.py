@@ -18,8 +18,8 @@ from lerobot_motors.buses.wire import Corrupt, Gathered, Lost, Wire
 from lerobot_motors.calibration import MotorCalibration
 
 PLAIN, FAST = Protocol2(), FastProtocol2()
-#: Fast sync reads in a row that may fail before the plain ones are used for good.
-FAST_FAILURES = 3
+#: Fast sync reads in a row that may fail before the plain ones are used for good: more than a silent servo is asked in a row.
+FAST_FAILURES = 5
 #: How long a servo may take to come back from a reboot [s].
 REBOOT_TIME = 2.0
 #: Status_Return_Level at which a servo acknowledges what is written.
