@@ -259,6 +259,12 @@ def test_no_write_is_its_end(chain: str, writes: list[tuple[int, int, bytes]]) -
         servo.restart()
 
 
+def test_what_does_not_fit_a_reply_gets_none() -> None:
+    chain = Chain([servo()])
+    assert [len(chain.handle(packet(1, 2, 0, size), 1_000_000)) for size in (253, 254, 255)] == [1, 0, 0]
+    assert chain.handle(packet(0xFE, 0x82, 0, 255, 1), 1_000_000) == []
+
+
 # --- SCS ---------------------------------------------------------------------------------------------------------------
 
 
