@@ -19,7 +19,6 @@ from lerobot_core.errors import ConfigError, NotConnected
 from lerobot_motors import emulators
 from lerobot_motors.emulators import memory
 from lerobot_motors.emulators.profiles import CHAINS
-from lerobot_motors.emulators.wires import crc16
 
 pytestmark = pytest.mark.usefixtures("emulator_folder")
 
@@ -123,14 +122,6 @@ def test_dynamixels_sdk_reads_and_writes_groups(koch: Any, fast: bool) -> None:
     ask = reading.fastSyncRead if fast else reading.txRxPacket
     assert in_time(koch, lambda: (ask(),)) == (0,)
     assert [reading.getData(servo, 108, 4) for servo in range(1, 7)] == [0x200 + servo for servo in range(1, 7)]
-
-
-def test_what_looks_like_a_header_is_stuffed_both_ways(koch: Any) -> None:
-    """The SDK takes the stuffing out of what it receives and forgets it in what it sends, which is therefore written here."""
-    packets = dynamixel_sdk().PacketHandler(2.0)
-    body = b"\xff\xff\xfd\x00\x03\x0a\x00\x03\x6c\x00" + b"\xff\xff\xfd\xfd\xfd"
-    koch.ser.write(body + crc16(body).to_bytes(2, "little"))
-    assert in_time(koch, lambda: packets.read4ByteTxRx(koch, 3, 108)) == (0xFDFDFFFF, 0, 0)
 
 
 def test_dynamixels_sdk_reads_and_writes_in_bulk(koch: Any) -> None:

@@ -289,6 +289,17 @@ def test_scs_servos_know_no_sync_read_and_answer_a_broadcast_all_at_once() -> No
 # --- Dynamixel ---------------------------------------------------------------------------------------------------------
 
 
+def test_what_looks_like_a_header_is_stuffed_both_ways() -> None:
+    """By bytes: version 4.1.0 of the vendor's SDK forgets it in what it sends and stumbles over it in what it receives."""
+    chain = Chain([DynamixelServo(Joint("joint", 3, "xl330-m288"), 2047)])
+    write = b"\xff\xff\xfd\x00\x03\x0a\x00\x03\x6c\x00" + b"\xff\xff\xfd\xfd\xfd"
+    read = b"\xff\xff\xfd\x00\x03\x07\x00\x02\x6c\x00\x04\x00"
+    for body in (write, read):
+        (reply,) = chain.handle(body + crc16(body).to_bytes(2, "little"), 1_000_000)
+    assert chain.servos[0].get("Profile_Acceleration") == 0xFDFDFFFF
+    assert reply.packet == bytes.fromhex("ff ff fd 00 03 09 00 55 00 ff ff fd fd fd fe 5e")
+
+
 def test_writes_are_refused_as_the_e_manual_says() -> None:
     one = dynamixel()
     cases = {
