@@ -40,7 +40,7 @@ def lr_teleoperators() -> list[Component]:
 
 @hookimpl
 def lr_motor_buses() -> list[Component]:
-    feetech = "lerobot_motors.buses.feetech"
+    feetech, dynamixel = "lerobot_motors.buses.feetech", "lerobot_motors.buses.dynamixel"
     return [
         Component(
             "feetech",
@@ -49,7 +49,15 @@ def lr_motor_buses() -> list[Component]:
             "Feetech STS and SMS servos",
             example={"port": "emulated://so101", "motors": {"shoulder_pan": {"id": 1, "model": "sts3215"}}},
             suite=f"{_SUITES}:FeetechSuite",
-        )
+        ),
+        Component(
+            "dynamixel",
+            f"{dynamixel}.config:DynamixelConfig",
+            f"{dynamixel}.bus:DynamixelBus",
+            "Dynamixel X servos",
+            example={"port": "emulated://koch", "motors": {"shoulder_pan": {"id": 1, "model": "xl430-w250"}}},
+            suite=f"{dynamixel}.conformance:DynamixelSuite",
+        ),
     ]
 
 
@@ -93,6 +101,12 @@ def lr_commands() -> list[Command]:
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("emulate", f"{commands}.emulate:emulate", "Emulate the servos of an arm on a port for any program"),
+        Command("scan", f"{commands}.scan:scan", "Tell which servos are on a port, at any baud rate and id"),
+        Command("setup-motors", f"{commands}.setup_motors:setup_motors", "Give the servos of a new arm their ids"),
+        Command("motor get", f"{commands}.motor:get", "Show registers of servos"),
+        Command("motor set", f"{commands}.motor:set_", "Write a register of servos"),
+        Command("motor watch", f"{commands}.motor:watch", "Watch registers of servos as they change"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
 
