@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -125,13 +124,14 @@ class SoFollower:
     def get_observation(self) -> dict[str, Any]:
         """Joints in their units, pictures (H, W, 3) uint8, and `stamps`: key → monotonic time [ns].
 
+        A servo whose reply was lost keeps its last value and stamp.
+
         Raises:
-            NotConnected, DeviceTimeout: a servo or a camera did not answer; it is named.
+            NotConnected, DeviceTimeout: a camera, or a servo for longer than the bus has patience; it is named.
         """
-        stamp = time.monotonic_ns()
-        positions = self.bus.sync_read("Present_Position", num_retry=self.config.num_read_retries)
-        observation: dict[str, Any] = {joint + POS: value for joint, value in positions.items()}
-        stamps = dict.fromkeys(observation, stamp)
+        readings = self.bus.latest("Present_Position", num_retry=self.config.num_read_retries)
+        observation: dict[str, Any] = {joint + POS: reading.value for joint, reading in readings.items()}
+        stamps = {joint + POS: reading.stamp for joint, reading in readings.items()}
         for name, camera in self.cameras.items():
             observation[name] = newest(camera)
             stamps[name] = camera.stamp
@@ -168,7 +168,8 @@ class SoFollower:
             raise errors[0]
 
     def _capped(self, goals: Mapping[str, float]) -> dict[str, float]:
-        present = self.bus.sync_read("Present_Position", list(goals), num_retry=self.config.num_read_retries)
+        readings = self.bus.latest("Present_Position", list(goals), num_retry=self.config.num_read_retries)
+        present = {joint: reading.value for joint, reading in readings.items()}
         capped = {}
         for joint, goal in goals.items():
             cap = self._caps.get(joint, math.inf)

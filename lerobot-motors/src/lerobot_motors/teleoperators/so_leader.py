@@ -79,13 +79,13 @@ class SoLeader:
             self._arm.ensure(register, dict.fromkeys(self.bus.motors, value))
 
     def get_action(self) -> dict[str, float]:
-        """Where the person has it, in the joints' units.
+        """Where the person has it, in the joints' units; a servo whose reply was lost is where it was.
 
         Raises:
-            NotConnected, DeviceTimeout: a servo did not answer; it is named.
+            NotConnected, DeviceTimeout: a servo did not answer for longer than the bus has patience; it is named.
         """
-        positions = self.bus.sync_read("Present_Position", num_retry=self.config.num_read_retries)
-        return {joint + POS: value for joint, value in positions.items()}
+        readings = self.bus.latest("Present_Position", num_retry=self.config.num_read_retries)
+        return {joint + POS: reading.value for joint, reading in readings.items()}
 
     def send_feedback(self, feedback: Mapping[str, Any]) -> None:
         """Goal positions of the joints, which follow them where the torque is on."""
