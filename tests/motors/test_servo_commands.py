@@ -261,3 +261,8 @@ def test_help_names_the_words(commands: Run, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "lr motor set REGISTER VALUE" in out
     assert "lr motor set P_Coefficient 16" in out
+
+
+def test_what_was_given_as_words_is_explained(commands: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    commands("config", "explain", "motor", "get", "Moving", *ARM)
+    assert 'register = "Moving"' in capsys.readouterr().out
