@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lerobot_core.cli.explaining import explain
 from lerobot_core.errors import BadReply, ConfigError, DeviceError
 from lerobot_motors import emulators
 from lerobot_motors.buses import scanning
@@ -263,6 +264,7 @@ def test_help_names_the_words(commands: Run, capsys: pytest.CaptureFixture[str])
     assert "lr motor set P_Coefficient 16" in out
 
 
-def test_what_was_given_as_words_is_explained(commands: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    commands("config", "explain", "motor", "get", "Moving", *ARM)
+@pytest.mark.usefixtures("commands")
+def test_what_was_given_as_words_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    explain.main(["motor", "get", "Moving", *ARM], standalone_mode=False)
     assert 'register = "Moving"' in capsys.readouterr().out

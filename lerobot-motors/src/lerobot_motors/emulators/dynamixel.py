@@ -183,7 +183,7 @@ class DynamixelServo(Servo):
         direction, _ = self._shown
         velocity = round(direction * self._velocity / VELOCITY_UNIT)
         moving = abs(velocity) > self.get("Moving_Threshold")
-        position = round(self.position)
+        position = (round(self.position) + (1 << 31)) % (1 << 32) - (1 << 31)
         self.show(Present_Position=position, Present_Velocity=velocity, Moving=int(moving))
         self.show(Velocity_Trajectory=velocity, Position_Trajectory=position, Present_PWM=round(load * 0.885))
         if "Present_Current" in self.registers:

@@ -7,6 +7,7 @@ Positions inside are those of the encoder; what registers show is `±encoder + o
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -53,7 +54,7 @@ class Joint(NamedTuple):
     follows: int | None = None
 
 
-class Servo:
+class Servo(ABC):
     """What servos of all makers have in common.
 
     Args:
@@ -106,38 +107,38 @@ class Servo:
 
     # --- what a maker decides -----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def calibration(self) -> dict[str, int]:
         """Registers that its row fills."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def frame(self) -> tuple[int, int]:
         """(direction, offset): a register shows direction · encoder + offset."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def wanted(self) -> Motion | None:
         """What its registers have it do while its torque is on, in encoder ticks."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def measure(self, load: float) -> None:
         """Show position, velocity and load [‰ of its torque] in the registers."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def write(self, address: int, data: bytes) -> int:
         """Write what may be written; returns how a reply says that it was refused, 0: it was not."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def report(self, fault: int, on: bool) -> None:
         """Say with every reply that something is wrong, and protect itself; or no longer."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def restart(self) -> None:
         """Lose power and get it back."""
-        raise LookupError("a servo has a maker")
 
     @property
+    @abstractmethod
     def status(self) -> int:
         """Bits of the error byte of every reply."""
-        raise LookupError("a servo has a maker")
 
     # --- registers ----------------------------------------------------------------------------------------------------
 
