@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -86,18 +87,18 @@ def test_a_damaged_reply_is_the_miss_of_its_servo_only(make: Make) -> None:
     for turn in (1, 2):
         now = bus.latest("Present_Position", normalize=False)
         assert [reading.missed for reading in now.values()] == [0, turn, 0, 0]
-    assert time.monotonic() - start < 2.5 * SLACK / 1e3
+    assert time.monotonic() - start < SLACK / 1e3
     assert bus.health.servos[2].corrupt == bus.health.corrupt == 2
     assert "servo 2: 2 corrupt" in bus.health.line()
 
 
 def test_only_those_that_are_missing_are_asked_again(make: Make) -> None:
-    bus, line = make(lambda number, _, replies: replies[:3] if number == 2 else replies)
+    bus, line = make(lambda number, _, replies: replies[:2] + replies[3:] if number == 2 else replies)
     positions(bus)
     assert [reading.missed for reading in bus.latest("Present_Position", normalize=False, num_retry=2).values()] == [
         0
     ] * 4
-    assert [packet[7:-1] for packet in line.asked] == [bytes([1, 2, 3, 4]), bytes([1, 2, 3, 4]), bytes([4])]
+    assert [packet[7:-1] for packet in line.asked] == [bytes([1, 2, 3, 4]), bytes([1, 2, 3, 4]), bytes([3])]
 
 
 @pytest.mark.parametrize("late", [0.5, 1.1, 2.5], ids=["in the pause", "in the next question", "two questions on"])
@@ -288,6 +289,48 @@ def test_the_deadline_knows_the_pause_of_a_servo(make: Make) -> None:
     assert wire.seconds(bus.codec, [1], 2, 8) == pytest.approx(160e-6 + 200e-6)
     assert wire.seconds(bus.codec, [2], 2, 8) == pytest.approx(160e-6)
     assert wire.seconds(bus.codec, [3], 2, 8) == pytest.approx(160e-6 + 508e-6)
+
+
+@pytest.mark.parametrize(
+    "cycles", [10_000, pytest.param(1_000_000, marks=[pytest.mark.nightly, pytest.mark.timeout(3600)])]
+)
+def test_among_faults_no_old_value_is_taken_for_a_new_one(make: Make, cycles: int) -> None:
+    """1 % of the replies damaged, 0.5 % lost, some late, one servo dead. A position is the number of the question it answers."""
+    chance, held = random.Random(1), []
+
+    def spoil(number: int, packet: bytes, replies: list[bytes]) -> list[bytes | float]:
+        sent: list[bytes | float] = [*held]
+        held.clear()
+        for reply in replies:
+            data = (number % 32768).to_bytes(2, "little") + reply[7:-1]
+            reply, luck = status(reply[2], data), chance.random()
+            if luck < 0.005:
+                held.extend([reply] if luck < 0.002 else [])  # comes with the replies to the next question, before them
+            elif luck < 0.015:
+                place = chance.randrange(len(reply))
+                sent.append(reply[:place] + bytes([reply[place] ^ chance.randrange(1, 256)]) + reply[place + 1 :])
+            else:
+                sent.append(reply)
+        return sent
+
+    bus, line = make(patience_s=1e9)
+    positions(bus)
+    line.asked.clear()
+    asked_before, line.spoil = bus.health.transactions, spoil
+    del line.servos.memory[2]
+    alive, fresh = ("pan", "elbow", "grip"), 0
+    for _ in range(cycles):
+        first = bus.health.transactions - asked_before
+        readings = bus.latest("Present_Position", normalize=False, num_retry=2)
+        last = bus.health.transactions - asked_before
+        for name in alive:
+            value, _, missed = readings[name]
+            if not missed:
+                fresh += 1
+                assert 0 < (value - first) % 32768 <= last - first, f"'{name}' answered an older question"
+    assert bus.health.late > 0
+    assert bus.health.corrupt > cycles / 100
+    assert fresh > 0.97 * 3 * cycles  # a busy machine loses some more
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,10 @@ from lerobot_core.errors import ConfigError, did_you_mean
 def explain(ctx: click.Context, command: str) -> None:
     """Show where each option of a command comes from: lr config explain train --policy.type=act …"""
     found, args = lr.get_command(ctx, command), list(ctx.args)
-    while isinstance(found, click.Group) and args and not args[0].startswith("-"):
+    while isinstance(found, click.Group) and args:
         found = found.get_command(ctx, args.pop(0))
     if not isinstance(found, ConfigCommand):
-        near = did_you_mean(command, lr.list_commands(ctx))
-        raise ConfigError(
-            f"'{command}' is not a command with a configuration{near}", hint="try lr config explain train …"
-        )
+        what = f"'{command}' is not a command with a configuration{did_you_mean(command, lr.list_commands(ctx))}"
+        raise ConfigError(what, hint="try lr config explain train …")
     for path, value, origin in config.explain(found.load(args)):
         click.echo(f"{path} = {json.dumps(value)}  ({origin})")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import attrs
 
-from lerobot_motors.buses.family import Codec
+from lerobot_motors.buses.family import Codec, Status
 from lerobot_motors.buses.wire import Wire
 
 #: A servo that was silent this often in a row is asked after SOON [s], and after twice as long each time, up to PROBE [s].
@@ -23,20 +22,9 @@ AGAIN = 0.001
 FIRST_TRIES = 3
 
 
-class Seen(NamedTuple):
-    """The last reply of a servo.
-
-    Attributes:
-        data: the bytes asked for.
-        error: fault bits.
-        stamp: when the transaction that brought them began, monotonic [ns].
-        missed: transactions since, in which it did not answer.
-    """
-
-    data: bytes
-    error: int
-    stamp: int
-    missed: int
+#: The last reply of a servo, when the transaction that brought it began (monotonic [ns]), and how often it missed since. A plain
+#: tuple, as six of them are made in each cycle of a loop.
+Seen = tuple[Status, int, int]
 
 
 @attrs.define
@@ -61,16 +49,18 @@ class Recent:
 
     Attributes:
         silent: id → the silence of servos that did not answer the last time they were asked.
+        faulty: whether a reply of the last question reported a fault.
     """
 
     def __init__(self) -> None:
         self.silent: dict[int, Silence] = {}
+        self.faulty = False
         self._seen: dict[tuple[int, int], dict[int, Seen]] = {}
 
     def ask(
         self, wire: Wire, codec: Codec, servos: Sequence[int], address: int, size: int, num_retry: int
     ) -> dict[int, Seen]:
-        """The last bytes of every servo that ever gave any.
+        """The last reply of every servo that ever gave one, with at least the bytes asked for.
 
         Args:
             num_retry: how often those that are missing are asked again, within `AGAIN`.
@@ -84,8 +74,11 @@ class Recent:
         if self.silent:  # where all are, nobody is slowed down
             asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] or servos
         replies, damaged = wire.sync_read(codec, asked, address, size)
+        self.faulty = False
         for servo, status in replies.items():
-            seen[servo] = Seen(status.data[:size], status.error, stamp, 0)
+            seen[servo] = status, stamp, 0
+            if status.error:
+                self.faulty = True
         if len(replies) < len(asked):
             live = [s for s in asked if s not in self.silent or self.silent[s].times < SILENT_OFTEN]
             self._ask_again(wire, codec, live, address, size, num_retry, stamp)
@@ -107,14 +100,15 @@ class Recent:
         seen = self._seen[address, size]
         until = stamp / 1e9 + wire.seconds(codec, asked, size, len(asked) + codec.overhead) + wire.slack + AGAIN
         for turn in range(max(num_retry, FIRST_TRIES)):
-            missing = [s for s in asked if s not in seen or (turn < num_retry and seen[s].stamp < stamp)]
+            missing = [s for s in asked if s not in seen or (turn < num_retry and seen[s][1] < stamp)]
             began = time.monotonic_ns()
             never = any(servo not in seen for servo in missing)
             if not missing or (not never and began / 1e9 >= until):
                 return
             found = wire.sync_read(codec, missing, address, size, None if never else until)
             for servo, status in found.replies.items():
-                seen[servo] = Seen(status.data[:size], status.error, began, 0)
+                seen[servo] = status, began, 0
+                self.faulty = self.faulty or status.error != 0
 
     def _due(self, servo: int, now: float) -> bool:
         silence = self.silent.get(servo)
@@ -124,11 +118,12 @@ class Recent:
         self, servos: Sequence[int], asked: Sequence[int], damaged: set[int], seen: dict[int, Seen], stamp: int
     ) -> None:
         for servo in servos:
-            if servo in seen and seen[servo].stamp >= stamp:
+            if servo in seen and seen[servo][1] >= stamp:
                 self.silent.pop(servo, None)
                 continue
             if servo in seen:
-                seen[servo] = seen[servo]._replace(missed=seen[servo].missed + 1)
+                status, when, missed = seen[servo]
+                seen[servo] = status, when, missed + 1
             silence = self.silent.setdefault(servo, Silence(since=stamp / 1e9))
             if servo in asked:
                 silence.times += 1

@@ -170,7 +170,8 @@ class Wire:
 
     def seconds(self, codec: Codec, servos: Collection[int], size: int, sent: int) -> float:
         """Time on the wire of a question of `sent` bytes and its replies, with the pauses of the servos before them."""
-        delay = sum(self.delays.get(servo, LONGEST_DELAY) for servo in servos)
+        known = self.delays
+        delay = sum([known.get(servo, LONGEST_DELAY) for servo in servos])
         return (sent + len(servos) * (codec.overhead + size)) * self._byte + delay
 
     # --- one transaction, under the lock ------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ class Wire:
     ) -> Gathered:
         received, replies, damaged = bytearray(), {}, set()
         missing, place, echoed, extended = set(servos), 0, False, False
-        while missing:
+        while missing and place < len(servos):  # they answer in the order asked: after the last one nobody does
             chunk = self.port.receive(deadline)
             if not chunk:
                 break

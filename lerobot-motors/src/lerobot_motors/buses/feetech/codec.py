@@ -8,6 +8,7 @@ manual (SMS/STS and SCS series).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 from lerobot_motors.buses.family import BROADCAST, MAX_ID, Status
@@ -68,7 +69,7 @@ class FeetechCodec:
             elif end > len(data) and not _whole_behind(data, at + 2):
                 break
             elif end <= len(data) and sum(data[at + 2 : end]) & 0xFF == 0xFF:
-                found.append(Status(servo, data[at + 4], data[at + 5 : end - 1]))
+                found.append(_status((servo, data[at + 4], data[at + 5 : end - 1])))
                 at = end
             else:
                 found.append(None)
@@ -77,6 +78,10 @@ class FeetechCodec:
             at = max(at, len(data) - data.endswith(HEADER[:1]))
         del received[:at]
         return iter(found)
+
+
+#: Makes a Status in half the time.
+_status = partial(tuple.__new__, Status)
 
 
 def _packet(servo: int, instruction: int, parameters: bytes) -> bytes:
