@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lerobot_core.cli.explaining import explain
 from lerobot_core.errors import BadReply, ConfigError, DeviceError
 from lerobot_motors import emulators
 from lerobot_motors.buses import scanning
@@ -151,6 +152,14 @@ def test_scan_finds_servos_at_different_rates(commands: Run, capsys: pytest.Capt
     assert {servo.id: servo.baudrate for servo in found} == {**dict.fromkeys((1, 3, 4, 5, 6), 1_000_000), 2: 500_000}
 
 
+def test_scan_finds_a_servo_whose_every_reply_is_damaged(workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scanning, "MAX_ID", 5)
+    bus, wire = workbench(FakeServo(4))
+    wire.servos[0].spoilt = True
+    (found,) = scanning.scan(bus.config.port, scanning.families("dynamixel"), [1_000_000])
+    assert (found.id, found.number, found.clash) == (4, None, True)
+
+
 def test_scan_says_what_to_do_when_nothing_answers(commands: Run) -> None:
     with pytest.raises(DeviceError, match="no servo answers on 'emulated://koch'") as failure:
         commands("scan", "--port=emulated://koch", "--family=dynamixel", "--baudrate=57600")
@@ -253,3 +262,9 @@ def test_help_names_the_words(commands: Run, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "lr motor set REGISTER VALUE" in out
     assert "lr motor set P_Coefficient 16" in out
+
+
+@pytest.mark.usefixtures("commands")
+def test_what_was_given_as_words_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    explain.main(["motor", "get", "Moving", *ARM], standalone_mode=False)
+    assert 'register = "Moving"' in capsys.readouterr().out

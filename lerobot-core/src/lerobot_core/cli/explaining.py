@@ -17,11 +17,11 @@ from lerobot_core.errors import ConfigError, did_you_mean
 @click.pass_context
 def explain(ctx: click.Context, command: str) -> None:
     """Show where each option of a command comes from: lr config explain train --policy.type=act …"""
-    found = lr.get_command(ctx, command)
+    found, args = lr.get_command(ctx, command), list(ctx.args)
+    while isinstance(found, click.Group) and args:
+        found = found.get_command(ctx, args.pop(0))
     if not isinstance(found, ConfigCommand):
-        near = did_you_mean(command, lr.list_commands(ctx))
-        raise ConfigError(
-            f"'{command}' is not a command with a configuration{near}", hint="try lr config explain train …"
-        )
-    for path, value, origin in config.explain(found.load(list(ctx.args))):
+        what = f"'{command}' is not a command with a configuration{did_you_mean(command, lr.list_commands(ctx))}"
+        raise ConfigError(what, hint="try lr config explain train …")
+    for path, value, origin in config.explain(found.load(args)):
         click.echo(f"{path} = {json.dumps(value)}  ({origin})")
