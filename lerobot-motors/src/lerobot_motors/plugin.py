@@ -11,7 +11,7 @@ _SUITES = "lerobot_motors.conformance"
 
 @hookimpl
 def lr_robots() -> list[Component]:
-    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
+    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.arms:SoFollower"
     known = {"example": {"port": "emulated://so101"}, "suite": f"{_SUITES}:SoFollowerSuite"}
     return [
         Component("so101_follower", config, build, "SO-101 arm, driven", **known),
@@ -22,7 +22,7 @@ def lr_robots() -> list[Component]:
 @hookimpl
 def lr_teleoperators() -> list[Component]:
     folder = "lerobot_motors.teleoperators"
-    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
+    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.arms:SoLeader"
     known = {"example": {"port": "emulated://so101-leader?motion=sine"}, "suite": f"{_SUITES}:SoLeaderSuite"}
     return [
         Component(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
@@ -11,8 +12,8 @@ from lerobot_core.roles import Camera
 
 
 @attrs.frozen(kw_only=True)
-class SoFollowerConfig:
-    """An SO-100 or SO-101 that is driven.
+class FollowerConfig:
+    """A serial arm that is driven.
 
     Attributes:
         port: serial port, as /dev/ttyACM0, or an emulated one, as emulated://so101.
@@ -20,11 +21,8 @@ class SoFollowerConfig:
         calibration_dir: folder of calibration files, where it is not the usual one.
         disable_torque_on_disconnect: let go at the end instead of holding.
         max_relative_target: farthest a joint may be sent from where it is, in its unit; one number or one per joint.
+        park: where it goes before it lets go, joint by joint in their units; empty stays where it is.
         cameras: cameras on the arm by name; each needs width, height and fps.
-        use_degrees: joints in degrees, else in percent of their range (-100 to 100); the gripper is 0 to 100 either way.
-        position_p_coefficient: proportional gain of the servos.
-        position_i_coefficient: integral gain of the servos.
-        position_d_coefficient: derivative gain of the servos.
         num_read_retries: how often a lost reply is asked for again within one observation.
     """
 
@@ -33,11 +31,8 @@ class SoFollowerConfig:
     calibration_dir: Path | None = None
     disable_torque_on_disconnect: bool = True
     max_relative_target: float | dict[str, float] | None = None
+    park: dict[str, float] | None = None
     cameras: dict[str, Choice[Camera]] = attrs.field(factory=dict)
-    use_degrees: bool = True
-    position_p_coefficient: int = 16
-    position_i_coefficient: int = 0
-    position_d_coefficient: int = 32
     num_read_retries: int = 2
 
     def __attrs_post_init__(self) -> None:
@@ -47,3 +42,42 @@ class SoFollowerConfig:
         caps = list(target.values()) if isinstance(target, dict) else [1.0 if target is None else target]
         if not all(cap > 0 for cap in caps):
             raise ValueError(f"max_relative_target is above 0, got {target}")
+
+
+@attrs.frozen(kw_only=True)
+class JointedConfig(FollowerConfig):
+    """A serial arm that is driven, in degrees or in percent.
+
+    Attributes:
+        use_degrees: joints in degrees, else in percent of their range (-100 to 100); the gripper is 0 to 100 either way.
+    """
+
+    use_degrees: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class SoFollowerConfig(FollowerConfig):
+    """An SO-100 or SO-101 that is driven.
+
+    Attributes:
+        use_degrees: joints in degrees, else in percent of their range (-100 to 100); the gripper is 0 to 100 either way.
+        position_p_coefficient: proportional gain of the servos.
+        position_i_coefficient: integral gain of the servos.
+        position_d_coefficient: derivative gain of the servos.
+    """
+
+    use_degrees: bool = True
+    position_p_coefficient: int = 16
+    position_i_coefficient: int = 0
+    position_d_coefficient: int = 32
+
+
+@attrs.frozen(kw_only=True)
+class HopeJrHandConfig(FollowerConfig):
+    """A HopeJR hand that is driven.
+
+    Attributes:
+        side: which hand.
+    """
+
+    side: Literal["left", "right"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
 
 @attrs.frozen(kw_only=True)
-class SoLeaderConfig:
-    """An SO-100 or SO-101 that is held by a person.
+class LeaderConfig:
+    """A serial arm that is held by a person.
 
     Attributes:
         port: serial port, as /dev/ttyACM1, or an emulated one, as emulated://so101-leader?motion=sine.
@@ -22,5 +23,46 @@ class SoLeaderConfig:
     port: str
     id: str | None = None
     calibration_dir: Path | None = None
-    use_degrees: bool = True
+    use_degrees: bool = False
     num_read_retries: int = 2
+
+
+@attrs.frozen(kw_only=True)
+class SoLeaderConfig(LeaderConfig):
+    """An SO-100 or SO-101 that is held by a person."""
+
+    use_degrees: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class KochLeaderConfig(LeaderConfig):
+    """A Koch v1.1 that is held by a person.
+
+    Attributes:
+        gripper_open_pos: where the gripper springs back to [%].
+    """
+
+    gripper_open_pos: float = 50.0
+
+
+@attrs.frozen(kw_only=True)
+class OmxLeaderConfig(LeaderConfig):
+    """An OpenMANIPULATOR-X that is held by a person.
+
+    Attributes:
+        gripper_open_pos: where the gripper springs back to [%].
+    """
+
+    gripper_open_pos: float = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class OpenarmMiniConfig(LeaderConfig):
+    """An OpenArm Mini that is held by a person.
+
+    Attributes:
+        side: which arm of the big one it leads.
+    """
+
+    use_degrees: bool = True
+    side: Literal["left", "right"]
