@@ -7,8 +7,9 @@ from typing import Literal
 
 import attrs
 
+from lerobot_core.config import choose
 from lerobot_core.registry import Choice
-from lerobot_core.roles import Camera
+from lerobot_core.roles import Camera, Robot
 
 
 @attrs.frozen(kw_only=True)
@@ -81,3 +82,56 @@ class HopeJrHandConfig(FollowerConfig):
     """
 
     side: Literal["left", "right"]
+
+
+@attrs.frozen(kw_only=True)
+class BiSoFollowerConfig:
+    """Two SO-100 or SO-101 that are driven as one robot.
+
+    Attributes:
+        id: name of this pair among yours; its arms are called ID_left and ID_right.
+        calibration_dir: folder of calibration files, where it is not the usual one.
+        left_arm_config: options of the left arm.
+        right_arm_config: options of the right arm.
+        cameras: cameras beside both arms by name; each needs width, height and fps.
+    """
+
+    id: str | None = None
+    calibration_dir: Path | None = None
+    left_arm_config: SoFollowerConfig
+    right_arm_config: SoFollowerConfig
+    cameras: dict[str, Choice[Camera]] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class BimanualConfig:
+    """Any two robots that are driven as one.
+
+    Attributes:
+        left: the robot whose names begin with left_.
+        right: the robot whose names begin with right_.
+        cameras: cameras beside both by name; each needs width, height and fps.
+    """
+
+    left: Choice[Robot]
+    right: Choice[Robot]
+    cameras: dict[str, Choice[Camera]] = attrs.field(factory=dict)
+
+
+def _lekiwi_cameras() -> dict[str, Choice[Camera]]:
+    both = {"fps": 30.0, "fourcc": "MJPG"}
+    front = {"index_or_path": "/dev/video0", "width": 640, "height": 480, "rotation": 180}
+    wrist = {"index_or_path": "/dev/video2", "width": 480, "height": 640, "rotation": 90}
+    return {"front": choose(Camera, "opencv", **both, **front), "wrist": choose(Camera, "opencv", **both, **wrist)}
+
+
+@attrs.frozen(kw_only=True)
+class LekiwiConfig(SoFollowerConfig):
+    """A LeKiwi: an SO arm on three omni-directional wheels.
+
+    Attributes:
+        cameras: cameras on it by name; as built it has one in front and one at the wrist.
+    """
+
+    port: str = "/dev/ttyACM0"
+    cameras: dict[str, Choice[Camera]] = attrs.field(factory=_lekiwi_cameras)

@@ -7,6 +7,9 @@ from typing import Literal
 
 import attrs
 
+from lerobot_core.registry import Choice
+from lerobot_core.roles import Teleoperator
+
 
 @attrs.frozen(kw_only=True)
 class LeaderConfig:
@@ -66,3 +69,50 @@ class OpenarmMiniConfig(LeaderConfig):
 
     use_degrees: bool = True
     side: Literal["left", "right"]
+
+
+@attrs.frozen(kw_only=True)
+class BiSoLeaderConfig:
+    """Two SO-100 or SO-101 that a person holds, one in each hand.
+
+    Attributes:
+        id: name of this pair among yours; its arms are called ID_left and ID_right.
+        calibration_dir: folder of calibration files, where it is not the usual one.
+        left_arm_config: options of the left arm.
+        right_arm_config: options of the right arm.
+    """
+
+    id: str | None = None
+    calibration_dir: Path | None = None
+    left_arm_config: SoLeaderConfig
+    right_arm_config: SoLeaderConfig
+
+
+@attrs.frozen(kw_only=True)
+class BiOpenarmMiniConfig:
+    """Two OpenArm Mini that a person holds, one in each hand.
+
+    Attributes:
+        id: name of this pair among yours; its arms are called ID_left and ID_right.
+        calibration_dir: folder of calibration files, where it is not the usual one.
+        left_arm_config: options of the left arm.
+        right_arm_config: options of the right arm.
+    """
+
+    id: str | None = None
+    calibration_dir: Path | None = None
+    left_arm_config: OpenarmMiniConfig
+    right_arm_config: OpenarmMiniConfig
+
+
+@attrs.frozen(kw_only=True)
+class BimanualLeaderConfig:
+    """Any two teleoperators as one.
+
+    Attributes:
+        left: the teleoperator whose names begin with left_.
+        right: the teleoperator whose names begin with right_.
+    """
+
+    left: Choice[Teleoperator]
+    right: Choice[Teleoperator]
