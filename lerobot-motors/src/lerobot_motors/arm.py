@@ -16,9 +16,8 @@ import attrs
 from lerobot_core.errors import DeviceError
 from lerobot_motors import calibration as calibrations
 from lerobot_motors import emulators, units
+from lerobot_motors.buses.choose import bus_for
 from lerobot_motors.buses.family import Reading
-from lerobot_motors.buses.feetech.bus import FeetechBus
-from lerobot_motors.buses.feetech.config import FeetechConfig
 from lerobot_motors.calibration import Calibration, MotorCalibration, RangeRecorder
 from lerobot_motors.catalogue import ArmRow
 from lerobot_motors.prompt import ConsolePrompt, Prompt
@@ -60,7 +59,7 @@ class Arm:
         prompt: Prompt | None = None,
     ) -> None:
         self.row = row
-        self.bus = FeetechBus(FeetechConfig(port=port, motors=dict(row.motors)))
+        self.bus = bus_for(port, row.motors)
         self._emulated = emulators.is_emulated(port)
         if id is None and self._emulated:
             id = f"emulated-{emulators.parse(port).name}"

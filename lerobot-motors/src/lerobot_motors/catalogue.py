@@ -85,8 +85,12 @@ class ArmRow:
             register: dict.fromkeys(self.seen(), int(getattr(config, option)))
             for register, option in self.options.items()
         }
-        motors = in_degrees(self.motors) if getattr(config, "use_degrees", False) else self.motors
-        return attrs.evolve(self, motors=motors, settings={**self.settings, **chosen})
+        row = self.in_units(getattr(config, "use_degrees", False))
+        return attrs.evolve(row, settings={**self.settings, **chosen})
+
+    def in_units(self, use_degrees: bool) -> ArmRow:
+        """The row with its joints in degrees, or as it is."""
+        return attrs.evolve(self, motors=in_degrees(self.motors)) if use_degrees else self
 
     def seen(self) -> tuple[str, ...]:
         """The servos that users see, in order."""

@@ -31,7 +31,23 @@ def named(id: str | None, side: str, own: str | None) -> str | None:
     return own or (f"{id}_{side.rstrip('_')}" if id else None)
 
 
-def joined_health(left: Any, right: Any) -> dict[str, Any]:
-    """Counters of both devices, for those that count anything."""
-    counted = [attrs.asdict(health) if attrs.has(type(health)) else dict(health or {}) for health in (left, right)]
-    return joined(*counted)
+@attrs.frozen
+class BothHealth:
+    """What two devices count; None for one that counts nothing.
+
+    Attributes:
+        left: of the left one.
+        right: of the right one.
+    """
+
+    left: Any
+    right: Any
+
+    @classmethod
+    def of(cls, left: Any, right: Any) -> BothHealth:
+        return cls(getattr(left, "health", None), getattr(right, "health", None))
+
+    def line(self) -> str:
+        """The lines of both."""
+        both = {"left": self.left, "right": self.right}
+        return "; ".join(f"{side} {health.line()}" for side, health in both.items() if hasattr(health, "line"))

@@ -72,9 +72,9 @@ class Bimanual:
         return all(getattr(robot, "is_calibrated", True) for robot in (self.left, self.right))
 
     @property
-    def health(self) -> dict[str, Any]:
+    def health(self) -> sides.BothHealth:
         """What both count."""
-        return sides.joined_health(getattr(self.left, "health", None), getattr(self.right, "health", None))
+        return sides.BothHealth.of(self.left, self.right)
 
     def connect(self, calibrate: bool = True) -> None:
         """Open both and the cameras; what is open is closed again if one fails.

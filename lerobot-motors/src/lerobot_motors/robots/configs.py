@@ -135,3 +135,30 @@ class LekiwiConfig(SoFollowerConfig):
 
     port: str = "/dev/ttyACM0"
     cameras: dict[str, Choice[Camera]] = attrs.field(factory=_lekiwi_cameras)
+
+
+@attrs.frozen(kw_only=True)
+class LekiwiClientConfig:
+    """A LeKiwi that another computer drives: `lr lekiwi-host` runs there.
+
+    Attributes:
+        remote_ip: address of that computer.
+        id: name of this robot among yours.
+        port_zmq_cmd: port it takes actions at.
+        port_zmq_observations: port it gives observations at.
+        use_degrees: joints in degrees, as the host has them; else in percent of their range (-100 to 100).
+        cameras: the host's cameras by name; only width and height matter here.
+        polling_timeout_ms: how long an observation waits for a newer one [ms].
+        connect_timeout_s: how long the first observation may take [s].
+        patience_s: how long without a newer observation the last one is given, with its time [s]; then it is an error.
+    """
+
+    remote_ip: str
+    id: str | None = None
+    port_zmq_cmd: int = 5555
+    port_zmq_observations: int = 5556
+    use_degrees: bool = True
+    cameras: dict[str, Choice[Camera]] = attrs.field(factory=_lekiwi_cameras)
+    polling_timeout_ms: int = 15
+    connect_timeout_s: float = 5.0
+    patience_s: float = 0.5

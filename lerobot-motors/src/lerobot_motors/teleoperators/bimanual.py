@@ -40,9 +40,9 @@ class BimanualLeader:
         return all(getattr(leader, "is_calibrated", True) for leader in (self.left, self.right))
 
     @property
-    def health(self) -> dict[str, Any]:
+    def health(self) -> sides.BothHealth:
         """What both count."""
-        return sides.joined_health(getattr(self.left, "health", None), getattr(self.right, "health", None))
+        return sides.BothHealth.of(self.left, self.right)
 
     def connect(self, calibrate: bool = True) -> None:
         """Open both; the left one is closed again if the right one fails.
