@@ -133,7 +133,5 @@ POSITION_MODE = 0
 PHASE_MULTI_TURN = 0x10
 #: Registers next to each other that say how a servo is, the first and the last.
 WATCHED = ("Present_Position", "Moving")
-#: What Present_Voltage counts in [V].
-VOLTAGE_UNIT = 0.1
 #: Faults a servo reports with every reply, by bit.
 FAULTS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "overcurrent", 32: "overload"}
