@@ -126,16 +126,11 @@ class Arm:
             NotConnected, DeviceTimeout: a servo did not answer; it is named.
         """
         joints, apart = self.row.seen(), self.row.apart
-        found = self.latest("Present_Position", [joint for joint in joints if joint not in apart], num_retry)
-        for joint in apart:
-            found |= self.latest("Present_Position", [joint], num_retry)
+        groups = [[joint for joint in joints if joint not in apart], *([joint] for joint in apart)]
+        found: dict[str, Reading] = {}
+        for group in groups:
+            found |= self.bus.latest("Present_Position", group, num_retry=num_retry)
         return {joint: found[joint] for joint in joints}
-
-    def latest(self, register: str, motors: Sequence[str], num_retry: int) -> dict[str, Reading]:
-        """A register of some servos, each with the time it was read. Raises as `positions`."""
-        stamp = time.monotonic_ns()
-        values = self.bus.sync_read(register, motors, num_retry=num_retry)
-        return {name: Reading(value, stamp, 0) for name, value in values.items()}
 
     def limits(self, joint: str) -> tuple[float, float]:
         """The ends of a joint's travel in its unit."""

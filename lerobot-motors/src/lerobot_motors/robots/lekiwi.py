@@ -47,7 +47,7 @@ class LeKiwi(Follower):
             NotConnected, DeviceTimeout: a servo or a camera did not answer; it is named.
         """
         observation = super().get_observation()
-        wheels = self._arm.latest("Present_Velocity", WHEELS, self.config.num_read_retries)
+        wheels = self.bus.latest("Present_Velocity", WHEELS, num_retry=self.config.num_read_retries)
         base = dict(zip(BASE, body_velocity(*(wheels[wheel].value for wheel in WHEELS)), strict=True))
         stamps = observation.pop("stamps") | dict.fromkeys(BASE, min(reading.stamp for reading in wheels.values()))
         return {**observation, **base, "stamps": stamps}
