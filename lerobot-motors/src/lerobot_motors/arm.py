@@ -6,23 +6,19 @@ Knows no cameras, no gains and no actions. Robots and teleoperators own an arm; 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from lerobot_core.errors import DeviceError
+from lerobot_motors import calibrating, emulators
 from lerobot_motors import calibration as calibrations
-from lerobot_motors import emulators
 from lerobot_motors.buses.feetech.bus import FeetechBus
 from lerobot_motors.buses.feetech.config import FeetechConfig
 from lerobot_motors.buses.feetech.tables import POSITION_MODE
-from lerobot_motors.calibration import Calibration, Motor, MotorCalibration, RangeRecorder
+from lerobot_motors.calibration import Calibration, Motor
 from lerobot_motors.prompt import ConsolePrompt, Prompt
 
-#: Pause between two looks at the joints while their ranges are recorded [s].
-RECORD_PERIOD = 0.02
-RECORD_RETRIES = 5
 #: Retries of what is read or written once, outside the loop.
 SETUP_RETRIES = 5
 
@@ -84,11 +80,13 @@ class Arm:
             DeviceError: the arm is not what was expected; nothing is left open.
         """
         self.bus.connect()
+        configuring = False
         try:
             self._find_calibration(calibrate)
+            configuring = True
             configure()
         except BaseException:
-            self.bus.disconnect(disable_torque=False)
+            self.bus.disconnect(disable_torque=configuring)  # not some servos on and some off
             raise
 
     def calibrate(self) -> None:
@@ -100,9 +98,9 @@ class Arm:
             if self._prompt.ask(question).lower() != "c":
                 self.bus.write_calibration(stored)
                 return
-        calibration = self._measure()
-        self.bus.write_calibration(calibration)
-        calibrations.save(calibration, self.path)
+        calibration = calibrating.measure(self.bus, self.bus.motors, self._full_turn, self._prompt)
+        self.ensure("Operating_Mode", dict.fromkeys(self.bus.motors, POSITION_MODE))
+        calibrating.store(self.bus, calibration, self.path)
         logger.info("calibration saved to '%s'", self.path)
 
     def ensure(self, register: str, values: Mapping[str, int]) -> None:
@@ -139,38 +137,3 @@ class Arm:
                 hint="give the arm the --robot.id or --teleop.id it was calibrated with, or remove the file and `lr calibrate`",
             )
         return stored
-
-    def _measure(self) -> Calibration:
-        motors = self.bus.motors
-        self.ensure("Operating_Mode", dict.fromkeys(motors, POSITION_MODE))
-        self._prompt.ask(f"Move {self._name} to the middle of its range and press ENTER")
-        offsets = self.bus.set_half_turn_homings()
-        recorder = self._record_ranges([name for name in motors if name not in self._full_turn])
-        for name in self._full_turn:
-            recorder.low[name], recorder.high[name] = 0, self.bus.resolution(name) - 1
-        return {
-            name: MotorCalibration(
-                id=motor.id,
-                homing_offset=offsets[name],
-                range_min=recorder.low[name],
-                range_max=recorder.high[name],
-            )
-            for name, motor in motors.items()
-        }
-
-    def _record_ranges(self, names: Sequence[str]) -> RangeRecorder:
-        rest = f" except {', '.join(self._full_turn)}" if self._full_turn else ""
-        self._prompt.watch(f"Move every joint{rest} through its whole range, then press ENTER")
-        recorder = RangeRecorder()
-        while True:
-            positions = self.bus.sync_read("Present_Position", names, normalize=False, num_retry=RECORD_RETRIES)
-            recorder.add(positions)
-            self._prompt.show(
-                [f"{'joint':<16}{'min':>6}{'now':>6}{'max':>6}  [ticks]"]
-                + [f"{n:<16}{recorder.low[n]:>6}{int(positions[n]):>6}{recorder.high[n]:>6}" for n in names]
-            )
-            if self._prompt.done():
-                break
-            time.sleep(RECORD_PERIOD)
-        recorder.check()
-        return recorder
