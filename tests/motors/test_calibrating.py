@@ -71,7 +71,7 @@ def test_a_wrong_reading_now_and_then_leaves_no_trace(seed: int) -> None:
     sweep = swept(actual, 0, -1)
     assert (sweep.travel - clean.travel <= 0).all()
     assert (clean.travel - sweep.travel).max() <= 150, "no more than a step, and that only where the end was spoilt"
-    assert sweep.wrong.sum() > 0.7 * where.size * actual.shape[1]
+    assert sweep.wrong.sum() > 0.5 * where.size * actual.shape[1]
     assert not sweep.leaps.any()
 
 

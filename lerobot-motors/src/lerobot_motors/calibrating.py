@@ -9,6 +9,7 @@ of a turn and 4095 → 0 outside it. No pose has to be met beforehand and nothin
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -36,11 +37,14 @@ MARGIN = 48
 #: Cells of a joint's bar.
 CELLS = 24
 
+logger = logging.getLogger(__name__)
+
 
 class Sweep:
     """Where joints have been, from the readings of their encoders, one set at a time.
 
-    Of three readings in a row the one between the other two counts, so that a single wrong one leaves no trace.
+    Of three readings in a row the one between the other two counts (those are the two farthest apart), so that a single wrong
+    one leaves no trace.
 
     Args:
         turns: ticks per turn (J,).
@@ -66,8 +70,8 @@ class Sweep:
             return
         first, middle, last = self._recent
         before, after, across = (abs(self._way(*ends)) for ends in ((first, middle), (middle, last), (first, last)))
-        left_out = (np.minimum(before, after) > across) & (across * 8 < self.turns)
-        seen = np.where(left_out, np.where(before <= after, first, last), middle)
+        left_out = np.maximum(before, after) > across
+        seen = np.where(left_out, np.where(before > after, last, first), middle)
         if not self.ready:
             self.ready = True
             self.now, self.low, self.high = seen.copy(), seen.copy(), seen.copy()
@@ -167,6 +171,9 @@ def measure(
             time.sleep(0.0 if ended else PERIOD)
     finally:
         prompt.end()
+    for name, wrong in zip(names, sweep.wrong, strict=True):
+        if wrong:
+            logger.warning("'%s' gave %d wrong positions, which were left out: check its cable", name, wrong)
     places = place(sweep, np.array([name in full_turn for name in names]), signs)
     _check(names, sweep, needed, places)
     former: Mapping[str, MotorCalibration] = bus.calibration
