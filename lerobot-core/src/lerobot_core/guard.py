@@ -80,7 +80,6 @@ class GuardConfig:
         max_position: highest position a joint is sent to [units]; empty leaves that to the robot.
         stale_ms: age at which an action or a position is too old to go by, so that the robot holds [ms].
         patience_s: how long the robot holds while a device does not answer before the run ends [s].
-        park: pose it goes to at ramp_speed before it stops, position by joint [units]; empty stops where it is.
     """
 
     ramp_speed: float = 90.0
@@ -91,7 +90,6 @@ class GuardConfig:
     max_position: float | dict[str, float] | None = None
     stale_ms: float = 500.0
     patience_s: float = 1.0
-    park: dict[str, float] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
         if not (self.ramp_speed > 0 and self.stale_ms > 0 and self.patience_s >= 0):
@@ -110,7 +108,7 @@ class GuardConfig:
             ConfigError: a joint that is not one of the robot's, or one whose limits leave it no room.
         """
         joints = [key.removesuffix(_POSITION) for key in robot.action_features if is_position(key)]
-        for name in (*_LIMITS, "park"):
+        for name in _LIMITS:
             given = getattr(self, name)
             for joint in given if isinstance(given, dict) else ():
                 if joint not in joints:
@@ -262,15 +260,15 @@ def move_to(
     )
 
 
-def come_to_rest(robot: Robot, config: GuardConfig, hurry: Callable[[], bool]) -> None:
-    """What comes before `disconnect`: whatever would keep moving goes to zero, then, unless in a hurry, the arm parks."""
+def come_to_rest(robot: Robot, hurry: Callable[[], bool]) -> None:
+    """What comes before `disconnect`: what would keep moving goes to zero; then the robot goes to its `park` pose, if it has
+    one, unless in a hurry."""
     if not all(map(is_position, robot.action_features)):
         try:
             seen = robot.get_observation()
         except DeviceError:  # the base stops though a joint does not answer
             seen = {}
         robot.send_action(hold(None, seen, robot.action_features))
-    if config.park and not hurry():
-        pose = {joint + _POSITION: goal for joint, goal in config.park.items()}
-        still = hold(None, robot.get_observation(), robot.action_features)
-        move_to(robot, still | pose, speed=config.ramp_speed, stop=hurry)
+    park: Action = getattr(robot, "park", None) or {}
+    if park and not hurry():
+        move_to(robot, hold(None, robot.get_observation(), robot.action_features) | dict(park), stop=hurry)

@@ -24,7 +24,7 @@ from lerobot_core import features
 from lerobot_core.clock import Clock, MonotonicClock, Rate
 from lerobot_core.errors import BadReply, DeviceTimeout
 from lerobot_core.features import Feature
-from lerobot_core.guard import Guard, GuardConfig, come_to_rest, hold, is_position
+from lerobot_core.guard import Guard, come_to_rest, hold, is_position
 from lerobot_core.priority import real_time
 from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
 from lerobot_core.steps import through
@@ -275,16 +275,16 @@ class DatasetSink:
 
 
 @contextmanager
-def connected(*devices: Any, calibrate: bool = True, guard: GuardConfig | None = None) -> Iterator[None]:
+def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
     """Connect devices in order; on the way out stop and disconnect every one, whatever happens.
 
-    Robots come to rest first: what keeps moving goes to zero, and an arm parks where the guard says so. Then each device ends
-    in what it declares. The first error is raised again with those of other devices as notes. SIGTERM and SIGHUP end the
+    Robots come to rest first: what keeps moving goes to zero, and an arm goes to its `park` pose. Then each device ends in
+    what it declares. The first error is raised again with those of other devices as notes. SIGTERM and SIGHUP end the
     block like Ctrl-C does; another signal only shortens the parking, unless a device is stuck.
     """
     opened: list[Any] = []
     first: BaseException | None = None
-    stop, rest = _Stop(), guard or GuardConfig()
+    stop = _Stop()
     with _signals(stop.note):
         try:
             try:
@@ -298,7 +298,7 @@ def connected(*devices: Any, calibrate: bool = True, guard: GuardConfig | None =
             first = error
         ends = [(device, device.disconnect) for device in reversed(opened)]
         robots = [device for device in opened if hasattr(device, "send_action") and device.is_connected]
-        for device, end in [(robot, partial(come_to_rest, robot, rest, stop.hurry)) for robot in robots] + ends:
+        for device, end in [(robot, partial(come_to_rest, robot, stop.hurry)) for robot in robots] + ends:
             try:
                 end()
             except BaseException as error:  # one device must not keep the others from being stopped

@@ -276,7 +276,7 @@ def record(config: RecordConfig) -> None:
     stored = steps.recorded(robot, use_videos=options.video)
     config.guard.check(robot)
     interrupt = console.Interrupt()
-    with connected(robot, teleop, guard=config.guard):
+    with connected(robot, teleop):
         writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
         recording = Recording(config, robot, teleop, writer, steps)
         try:

@@ -96,7 +96,7 @@ def replay(config: ReplayConfig) -> None:
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
     config.guard.check(robot)
     guard = Guard(fps, config.guard)
-    with connected(robot, guard=config.guard), interrupt.caught():
+    with connected(robot), interrupt.caught():
         move_to(robot, through(steps.action, source.first), fps=fps, guard=guard, stop=interrupt)
         health = run_loop(
             robot,

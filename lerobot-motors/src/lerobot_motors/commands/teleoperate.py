@@ -48,7 +48,7 @@ class TeleoperateConfig:
 def teleoperate(config: TeleoperateConfig) -> None:
     """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --guard.ramp_speed.
 
-    Ctrl-C ends: the robot parks where --guard.park says so, then does what its `on_stop` says. A second one leaves out the rest of
+    Ctrl-C ends: the robot goes to its park pose, if it has one, then does what its `on_stop` says. A second one leaves out the rest of
     the way to the park pose.
     """
     robot, teleop = config.robot.build(), config.teleop.build()
@@ -56,7 +56,7 @@ def teleoperate(config: TeleoperateConfig) -> None:
     steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     config.guard.check(robot)
     interrupt = console.Interrupt()
-    with connected(robot, teleop, guard=config.guard), interrupt.caught():
+    with connected(robot, teleop), interrupt.caught():
         health = run_loop(
             robot,
             TeleoperatorSource(teleop),

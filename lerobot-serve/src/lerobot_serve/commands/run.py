@@ -150,7 +150,7 @@ def run(config: RunConfig) -> None:
         )
         devices = [client, robot] if teleop is None else [client, robot, teleop]
         config.guard.check(robot)
-        with connected(*devices, guard=config.guard), _writer(config, robot, steps, backend) as writer:
+        with connected(*devices), _writer(config, robot, steps, backend) as writer:
             guard = Guard(config.fps, config.guard)
             with _progress() as progress:
                 bar = Bar(progress, config.fps)
