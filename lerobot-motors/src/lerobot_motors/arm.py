@@ -6,25 +6,21 @@ Knows no cameras and no actions. Robots and teleoperators own an arm; nothing in
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
 import attrs
 
 from lerobot_core.errors import DeviceError
+from lerobot_motors import calibrating, emulators, units
 from lerobot_motors import calibration as calibrations
-from lerobot_motors import emulators, units
 from lerobot_motors.buses.choose import bus_for
 from lerobot_motors.buses.family import Reading
-from lerobot_motors.calibration import Calibration, MotorCalibration, RangeRecorder
+from lerobot_motors.calibration import Calibration
 from lerobot_motors.catalogue import ArmRow
 from lerobot_motors.prompt import ConsolePrompt, Prompt
 
-#: Pause between two looks at the joints while their ranges are recorded [s].
-RECORD_PERIOD = 0.02
-RECORD_RETRIES = 5
 #: Retries of what is read or written once, outside the loop.
 SETUP_RETRIES = 5
 
@@ -82,11 +78,13 @@ class Arm:
             DeviceError: the arm is not what was expected; nothing is left open.
         """
         self.bus.connect(handshake=self.row.handshake)
+        configuring = False
         try:
             self._find_calibration(calibrate)
+            configuring = True
             configure()
         except BaseException:
-            self.bus.disconnect(disable_torque=False)
+            self.bus.disconnect(disable_torque=configuring)  # not some servos on and some off
             raise
 
     def calibrate(self) -> None:
@@ -98,9 +96,13 @@ class Arm:
             if self._prompt.ask(question).lower() != "c":
                 self.bus.write_calibration(stored)
                 return
-        calibration = dict(self.row.calibration) if self.row.calibration else self._measure()
-        self.bus.write_calibration(calibration)
-        calibrations.save(calibration, self.path)
+        calibration = dict(self.row.calibration or ())
+        if not calibration:
+            self._set_directions()
+            measured = calibrating.measure(self.bus, self.bus.motors, self.row.full_turn, self._prompt)
+            calibration = self._directed(measured)
+        self.ensure_settings("Operating_Mode")
+        calibrating.store(self.bus, calibration, self.path)
         logger.info("calibration saved to '%s'", self.path)
 
     def configure(self) -> None:
@@ -109,8 +111,13 @@ class Arm:
         for register, bits in self.row.cleared.items():
             held = self.bus.sync_read(register, normalize=False, num_retry=SETUP_RETRIES)
             self.ensure(register, {name: int(value) & ~bits for name, value in held.items()})
+        self.ensure_settings()
+
+    def ensure_settings(self, *registers: str) -> None:
+        """Write what the row sets some registers to, or all of them. Needs the torque off."""
         for register, values in self.row.written():
-            self.ensure(register, values)
+            if register in registers or not registers:
+                self.ensure(register, values)
 
     def ensure(self, register: str, values: Mapping[str, int]) -> None:
         """Write a register where it does not hold the value yet, which spares the EEPROM. Needs the torque off."""
@@ -144,6 +151,7 @@ class Arm:
     def _find_calibration(self, calibrate: bool) -> None:
         stored = self._stored() or self.row.calibration
         if stored is None and self._emulated:
+            self._set_directions()
             self.bus.calibration = self._directed(self.bus.read_calibration())
             logger.info("'%s' has no calibration file: taken from the emulated servos", self.row.name)
             return
@@ -169,45 +177,15 @@ class Arm:
             )
         return stored
 
+    def _set_directions(self) -> None:
+        """Let go, and have servos that keep their direction themselves count as the row says."""
+        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        if self.bus.family.keeps_drive_mode:
+            held = self.bus.sync_read("Drive_Mode", normalize=False, num_retry=SETUP_RETRIES)
+            inverted = self.row.inverted
+            self.ensure("Drive_Mode", {name: int(mode) & ~1 | (name in inverted) for name, mode in held.items()})
+
     def _directed(self, calibration: Calibration) -> Calibration:
         """The calibration with the directions of the row."""
-        return {
-            name: attrs.evolve(place, drive_mode=int(name in self.row.inverted)) for name, place in calibration.items()
-        }
-
-    def _measure(self) -> Calibration:
-        motors = self.bus.motors
-        if "Operating_Mode" in self.row.settings:
-            self.ensure("Operating_Mode", dict(self.row.written())["Operating_Mode"])
-        self._prompt.ask(f"Move {self.row.name} to the middle of its range and press ENTER")
-        offsets = self.bus.set_half_turn_homings()
-        recorder = self._record_ranges([name for name in motors if name not in self.row.full_turn])
-        for name in self.row.full_turn:
-            recorder.low[name], recorder.high[name] = 0, self.bus.resolution(name) - 1
-        places = {
-            name: MotorCalibration(
-                id=motor.id,
-                homing_offset=offsets[name],
-                range_min=recorder.low[name],
-                range_max=recorder.high[name],
-            )
-            for name, motor in motors.items()
-        }
-        return self._directed(places)
-
-    def _record_ranges(self, names: Sequence[str]) -> RangeRecorder:
-        rest = f" except {', '.join(self.row.full_turn)}" if self.row.full_turn else ""
-        self._prompt.watch(f"Move every joint{rest} through its whole range, then press ENTER")
-        recorder = RangeRecorder()
-        while True:
-            positions = self.bus.sync_read("Present_Position", names, normalize=False, num_retry=RECORD_RETRIES)
-            recorder.add(positions)
-            self._prompt.show(
-                [f"{'joint':<16}{'min':>6}{'now':>6}{'max':>6}  [ticks]"]
-                + [f"{n:<16}{recorder.low[n]:>6}{int(positions[n]):>6}{recorder.high[n]:>6}" for n in names]
-            )
-            if self._prompt.done():
-                break
-            time.sleep(RECORD_PERIOD)
-        recorder.check()
-        return recorder
+        inverted = self.row.inverted
+        return {name: attrs.evolve(place, drive_mode=int(name in inverted)) for name, place in calibration.items()}

@@ -142,7 +142,7 @@ def hosted(**options: Any) -> Iterator[tuple[int, int]]:
         commands, observations = (one.getsockname()[1] for one in sockets)
     config = HostConfig(port_zmq_cmd=commands, port_zmq_observations=observations)
     robot = choose(roles.Robot, "lekiwi", **options).build()
-    host, over = Host(config, robot.action_features, lambda: None), threading.Event()
+    host, over = Host(config, robot.action_features), threading.Event()
     with connected(robot), contextlib.closing(host):
         loop = threading.Thread(
             target=run_loop, args=(robot, host), kwargs={"fps": 30, "sinks": [host], "stop": over.is_set}
