@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,6 +84,7 @@ class FollowerSuite(RobotSuite):
             robot.disconnect()
 
     def torque(self, robot: Any) -> bool:
+        time.sleep(0.02)  # what an emulator shows is up to 5 ms old
         found = []
         for name in self.names:
             state = emulators.state(name)
