@@ -160,6 +160,14 @@ def lr_teleoperators() -> list[Component]:
             suite=f"{_SUITES}:LeaderSuite",
         ),
         Component(
+            "lekiwi_leader",
+            f"{_TELEOPERATORS}.configs:LekiwiLeaderConfig",
+            f"{_TELEOPERATORS}.lekiwi:LekiwiLeader",
+            "A leader arm and whatever drives the base of a LeKiwi",
+            example={"arm": {"type": "so101_leader", **so101}},
+            suite=f"{_SUITES}:LekiwiLeaderSuite",
+        ),
+        Component(
             "bimanual",
             f"{_TELEOPERATORS}.configs:BimanualLeaderConfig",
             f"{_TELEOPERATORS}.bimanual:bimanual",
