@@ -7,6 +7,7 @@ from typing import Any
 
 from lerobot_core.errors import ConfigError
 from lerobot_core.roles import Teleoperator
+from lerobot_motors import sides
 from lerobot_motors.robots.lekiwi import ARM, base_features
 from lerobot_motors.teleoperators.configs import LekiwiLeaderConfig
 
@@ -44,6 +45,11 @@ class LekiwiLeader:
     @property
     def is_calibrated(self) -> bool:
         return all(getattr(part, "is_calibrated", True) for part in self._parts)
+
+    @property
+    def stamp(self) -> int | None:
+        """When the oldest value of the last action was measured, monotonic [ns]; None where nothing tells."""
+        return sides.oldest(*self._parts)
 
     def connect(self, calibrate: bool = True) -> None:
         """Open both; the arm is closed again if the other one fails.
