@@ -235,6 +235,11 @@ def lr_commands() -> list[Command]:
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
         Command("emulate", f"{commands}.emulate:emulate", "Emulate the servos of an arm on a port for any program"),
+        Command("scan", f"{commands}.scan:scan", "Tell which servos are on a port, at any baud rate and id"),
+        Command("setup-motors", f"{commands}.setup_motors:setup_motors", "Give the servos of a new arm their ids"),
+        Command("motor get", f"{commands}.motor:get", "Show registers of servos"),
+        Command("motor set", f"{commands}.motor:set_", "Write a register of servos"),
+        Command("motor watch", f"{commands}.motor:watch", "Watch registers of servos as they change"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
 
