@@ -15,10 +15,10 @@ from lerobot_core.errors import ConfigError, DeviceError, NotConnected
 from lerobot_core.roles import Camera, Robot, Teleoperator
 from lerobot_motors import emulators, plugin, so_arm
 from lerobot_motors.emulators import EmulatorState
+from lerobot_motors.robots.arms import SoFollower
 from lerobot_motors.robots.configs import SoFollowerConfig
-from lerobot_motors.robots.so_follower import SoFollower
+from lerobot_motors.teleoperators.arms import SoLeader
 from lerobot_motors.teleoperators.configs import SoLeaderConfig
-from lerobot_motors.teleoperators.so_leader import SoLeader
 
 pytestmark = pytest.mark.usefixtures("emulator_folder")
 

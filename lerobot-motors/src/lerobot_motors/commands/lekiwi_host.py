@@ -1,0 +1,54 @@
+"""`lr lekiwi-host`: run on the computer of a LeKiwi; another one drives it as `lekiwi_client`."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import attrs
+import click
+
+from lerobot_core.cli import config_command
+from lerobot_core.guard import Guard
+from lerobot_core.loop import connected, run_loop
+from lerobot_core.registry import Choice
+from lerobot_core.roles import Robot
+from lerobot_motors.commands import console
+from lerobot_motors.robots.lekiwi_host import Host, HostConfig
+
+
+@attrs.frozen(kw_only=True)
+class LekiwiHostConfig:
+    """Options of `lr lekiwi-host`.
+
+    Attributes:
+        robot: the robot that is driven.
+        host: where a client reaches it.
+        ramp_speed: speed of each joint until it has caught up with the client [user units/s].
+    """
+
+    robot: Choice[Robot]
+    host: HostConfig = attrs.field(factory=HostConfig)
+    ramp_speed: float = 90.0
+
+
+@config_command(LekiwiHostConfig)
+def lekiwi_host(config: LekiwiHostConfig) -> None:
+    """Let another computer drive a LeKiwi: its arm, its base and its cameras. Ctrl-C ends."""
+    robot, host = config.robot.build(), config.host
+    guard = Guard(host.max_loop_freq_hz, ramp_speed=config.ramp_speed)
+    interrupt = console.Interrupt()
+    with closing(Host(host, robot.action_features, guard.reset)) as far, connected(robot), interrupt.caught():
+        click.echo(
+            f"'{robot.name}' waits for a client at {host.address}, ports {host.port_zmq_cmd} and "
+            f"{host.port_zmq_observations}"
+        )
+        health = run_loop(
+            robot,
+            far,
+            fps=host.max_loop_freq_hz,
+            sinks=[far, *console.live_line(host.max_loop_freq_hz)],
+            guard=guard,
+            duration=host.connection_time_s,
+            stop=interrupt,
+        )
+    console.end_run(health, console.health_of(robot=robot), None)
