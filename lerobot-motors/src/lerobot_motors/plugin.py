@@ -226,6 +226,11 @@ def lr_commands() -> list[Command]:
         Command("lekiwi-host", f"{commands}.lekiwi_host:lekiwi_host", "Let another computer drive a LeKiwi"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command(
+            "find-joint-limits",
+            f"{commands}.find_joint_limits:find_joint_limits",
+            "Show how far each joint goes while you move it",
+        ),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
 
