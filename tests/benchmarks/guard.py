@@ -8,7 +8,6 @@ import time
 
 from lerobot_core.guard import Guard, GuardConfig
 
-
 #: Every kind of limit, joint by joint.
 ALL = GuardConfig(
     max_speed={f"joint{number}": 90.0 for number in range(6)},
