@@ -240,6 +240,11 @@ def lr_commands() -> list[Command]:
         Command("motor get", f"{commands}.motor:get", "Show registers of servos"),
         Command("motor set", f"{commands}.motor:set_", "Write a register of servos"),
         Command("motor watch", f"{commands}.motor:watch", "Watch registers of servos as they change"),
+        Command(
+            "find-joint-limits",
+            f"{commands}.find_joint_limits:find_joint_limits",
+            "Show how far each joint goes while you move it",
+        ),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
     ]
 
