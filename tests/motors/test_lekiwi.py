@@ -13,11 +13,14 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_core.errors import DeviceError, DeviceTimeout, WireError
+from lerobot_core.config import choose
+from lerobot_core.errors import ConfigError, DeviceError, DeviceTimeout, WireError
+from lerobot_core.roles import Teleoperator
 from lerobot_motors import plugin
 from lerobot_motors.conformance import hosted
 from lerobot_motors.robots import lekiwi_wire
-from lerobot_motors.robots.configs import LekiwiClientConfig
+from lerobot_motors.robots.configs import LekiwiClientConfig, LekiwiConfig
+from lerobot_motors.robots.lekiwi import LeKiwi
 from lerobot_motors.robots.lekiwi_client import LekiwiClient
 from lerobot_motors.robots.lekiwi_host import Host, HostConfig
 from lerobot_motors.robots.omni_base import FASTEST, body_velocity, wheel_speeds
@@ -182,3 +185,49 @@ def test_a_port_that_is_taken_is_said(far: tuple[Host, zmq.Socket]) -> None:
     taken = far[1].getsockopt(zmq.LAST_ENDPOINT).decode().rpartition(":")[2]
     with pytest.raises(DeviceError, match="Address already in use"):
         Host(HostConfig(port_zmq_cmd=int(taken)), {})
+
+
+def test_the_command_serves_a_client(commands: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """For a second, with nobody there: the base has not moved and the figures are told."""
+    commands(
+        "lekiwi-host",
+        "--robot.type=lekiwi",
+        "--robot.port=emulated://lekiwi",
+        "--robot.cameras={}",
+        "--host.port_zmq_cmd=0",
+        "--host.port_zmq_observations=0",
+        "--host.connection_time_s=0.4",
+    )
+    out = capsys.readouterr().out
+    assert "'lekiwi' waits for a client at 127.0.0.1" in out
+    assert "12 idle" in out
+
+
+def test_a_leader_arm_and_a_base(host: Any, emulator_folder: Any) -> None:
+    host.add(plugin)
+    arm = {"type": "so101_leader", "port": "emulated://so101-leader"}
+    leader, robot = (
+        choose(Teleoperator, "lekiwi_leader", arm=arm).build(),
+        LeKiwi(LekiwiConfig(port="emulated://lekiwi", cameras={})),
+    )
+    assert dict(leader.action_features) == dict(robot.action_features)
+    leader.connect()
+    action = leader.get_action()
+    assert list(action) == list(robot.action_features)
+    assert {key: action[key] for key in ("x.vel", "y.vel", "theta.vel")} == {"x.vel": 0, "y.vel": 0, "theta.vel": 0}
+    assert leader.stamp == leader.arm.stamp
+    leader.disconnect()
+    with pytest.raises(ConfigError, match=r"gives no theta\.vel, x\.vel, y\.vel for the base"):
+        choose(Teleoperator, "lekiwi_leader", arm=arm, base=arm).build()
+
+
+def test_a_base_that_is_too_fast_says_what_it_does(emulator_folder: Any) -> None:
+    robot = LeKiwi(LekiwiConfig(port="emulated://lekiwi", cameras={}))
+    robot.connect()
+    sent = robot.send_action({"x.vel": 10.0, "y.vel": 0.0, "theta.vel": 0.0})
+    assert 0.1 < sent["x.vel"] < 1
+    until(lambda: robot.get_observation()["x.vel"] == pytest.approx(sent["x.vel"], abs=0.02))
+    robot.send_action({"theta.vel": 30.0})
+    until(lambda: robot.get_observation()["theta.vel"] == pytest.approx(30, abs=1))
+    assert robot.get_observation()["x.vel"] == pytest.approx(0, abs=0.01)
+    robot.disconnect()

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError, DeviceError, NotConnected
+from lerobot_core.loop import connected
 from lerobot_core.roles import Camera, Robot, Teleoperator
 from lerobot_motors import emulators, plugin, so_arm
 from lerobot_motors.emulators import EmulatorState
@@ -100,6 +102,34 @@ def test_it_can_hold_at_the_end(watched: EmulatorState) -> None:
     assert watched.torque.all()
 
 
+def test_it_goes_to_its_park_pose_before_it_lets_go(watched: EmulatorState) -> None:
+    robot = follower(park={"elbow_flex": 30.0})
+    assert robot.park == {"elbow_flex.pos": 30.0}
+    with connected(robot):
+        before = robot.get_observation()
+    time.sleep(SHOWN)
+    assert not watched.torque.any()
+    robot.connect()
+    after = robot.get_observation()
+    robot.disconnect()
+    assert after["elbow_flex.pos"] == pytest.approx(30, abs=2)
+    assert after["gripper.pos"] == pytest.approx(before["gripper.pos"], abs=1)
+
+
+def test_a_lost_reply_is_seen_by_its_stamp(watched: EmulatorState) -> None:
+    """Every third reply of one servo is dropped: its value stays and its stamp stands still, the others go on."""
+    robot = follower(num_read_retries=0)
+    robot.connect()
+    watched.inject("drop:every=3:id=3")
+    observations = [robot.get_observation() for _ in range(13)]
+    robot.disconnect()
+    aged = {
+        key: sum(late["stamps"][key] == early["stamps"][key] for early, late in pairwise(observations)) for key in KEYS
+    }
+    assert aged.pop("elbow_flex.pos") >= 4
+    assert max(aged.values()) <= 1, "a busy machine may lose one more"
+
+
 def test_settings_are_in_the_servos_afterwards() -> None:
     robot = follower(position_p_coefficient=20)
     robot.connect()
@@ -133,6 +163,8 @@ def test_options_that_cannot_be_right() -> None:
         follower(max_relative_target=-1.0)
     with pytest.raises(ConfigError, match="did you mean 'gripper'"):
         follower(max_relative_target={"griper": 1.0})
+    with pytest.raises(ConfigError, match="park: no joint 'griper'; did you mean 'gripper'"):
+        follower(park={"griper": 1.0})
 
 
 def test_cameras_are_part_of_the_observation(host: Any) -> None:
