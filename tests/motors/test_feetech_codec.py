@@ -105,7 +105,7 @@ def test_a_flipped_byte_is_never_believed_and_the_next_reply_is_found(damaged: S
     following = Status(7, 0, b"\x34\x12\x56")
     received = bytearray(bytes(wire) + status(7, following.data) * 2)
     found = list(CODECS[0].split(received))
-    assert found.count(following) == 2
+    assert following in found  # a damaged length may cost the one right behind: its sum can hold by chance
     assert all(one in (None, following) or len(one.data) != len(damaged.data) for one in found)
 
 

@@ -86,18 +86,18 @@ def test_a_damaged_reply_is_the_miss_of_its_servo_only(make: Make) -> None:
     for turn in (1, 2):
         now = bus.latest("Present_Position", normalize=False)
         assert [reading.missed for reading in now.values()] == [0, turn, 0, 0]
-    assert time.monotonic() - start < 2.5 * SLACK / 1e3
+    assert time.monotonic() - start < SLACK / 1e3
     assert bus.health.servos[2].corrupt == bus.health.corrupt == 2
     assert "servo 2: 2 corrupt" in bus.health.line()
 
 
 def test_only_those_that_are_missing_are_asked_again(make: Make) -> None:
-    bus, line = make(lambda number, _, replies: replies[:3] if number == 2 else replies)
+    bus, line = make(lambda number, _, replies: replies[:2] + replies[3:] if number == 2 else replies)
     positions(bus)
     assert [reading.missed for reading in bus.latest("Present_Position", normalize=False, num_retry=2).values()] == [
         0
     ] * 4
-    assert [packet[7:-1] for packet in line.asked] == [bytes([1, 2, 3, 4]), bytes([1, 2, 3, 4]), bytes([4])]
+    assert [packet[7:-1] for packet in line.asked] == [bytes([1, 2, 3, 4]), bytes([1, 2, 3, 4]), bytes([3])]
 
 
 @pytest.mark.parametrize("late", [0.5, 1.1, 2.5], ids=["in the pause", "in the next question", "two questions on"])

@@ -8,35 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import attrs
 
-from lerobot_motors.buses.family import Codec
+from lerobot_motors.buses.family import Codec, Status
 from lerobot_motors.buses.wire import Wire
 
-#: A servo that was silent this often in a row is asked once in PROBE [s] only.
-SILENT_OFTEN, PROBE = 3, 0.05
+#: A servo that was silent this often in a row is asked after SOON [s], and after twice as long each time, up to PROBE [s].
+SILENT_OFTEN, SOON, PROBE = 3, 0.005, 0.05
 #: Time that asking again may take beyond the deadline of the first question [s].
 AGAIN = 0.001
 #: How often a servo that never answered is asked before it is an error.
 FIRST_TRIES = 3
 
 
-class Seen(NamedTuple):
-    """The last reply of a servo.
-
-    Attributes:
-        data: the bytes asked for.
-        error: fault bits.
-        stamp: when the transaction that brought them began, monotonic [ns].
-        missed: transactions since, in which it did not answer.
-    """
-
-    data: bytes
-    error: int
-    stamp: int
-    missed: int
+#: The last reply of a servo, when the transaction that brought it began (monotonic [ns]), and how often it missed since. A plain
+#: tuple, as six of them are made in each cycle of a loop.
+Seen = tuple[Status, int, int]
 
 
 @attrs.define
@@ -70,7 +58,7 @@ class Recent:
     def ask(
         self, wire: Wire, codec: Codec, servos: Sequence[int], address: int, size: int, num_retry: int
     ) -> dict[int, Seen]:
-        """The last bytes of every servo that ever gave any.
+        """The last reply of every servo that ever gave one, with at least the bytes asked for.
 
         Args:
             num_retry: how often those that are missing are asked again, within `AGAIN`.
@@ -80,16 +68,17 @@ class Recent:
         """
         seen = self._seen.setdefault((address, size), {})
         stamp = time.monotonic_ns()
-        asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] if self.silent else servos
-        damaged: set[int] = set()
-        if asked:
-            replies, damaged = wire.sync_read(codec, asked, address, size)
-            for servo, status in replies.items():
-                seen[servo] = Seen(status.data[:size], status.error, stamp, 0)
-            if len(replies) < len(asked):
-                self._ask_again(wire, codec, asked, address, size, num_retry, stamp)
-            elif not self.silent:
-                return seen
+        asked = servos
+        if self.silent:  # where all are, nobody is slowed down
+            asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] or servos
+        replies, damaged = wire.sync_read(codec, asked, address, size)
+        for servo, status in replies.items():
+            seen[servo] = status, stamp, 0
+        if len(replies) < len(asked):
+            live = [s for s in asked if s not in self.silent or self.silent[s].times < SILENT_OFTEN]
+            self._ask_again(wire, codec, live, address, size, num_retry, stamp)
+        elif not self.silent:
+            return seen
         self._note(servos, asked, damaged, seen, stamp)
         return seen
 
@@ -106,14 +95,14 @@ class Recent:
         seen = self._seen[address, size]
         until = stamp / 1e9 + wire.seconds(codec, asked, size, len(asked) + codec.overhead) + wire.slack + AGAIN
         for turn in range(max(num_retry, FIRST_TRIES)):
-            missing = [s for s in asked if s not in seen or (turn < num_retry and seen[s].stamp < stamp)]
+            missing = [s for s in asked if s not in seen or (turn < num_retry and seen[s][1] < stamp)]
             began = time.monotonic_ns()
             never = any(servo not in seen for servo in missing)
             if not missing or (not never and began / 1e9 >= until):
                 return
             found = wire.sync_read(codec, missing, address, size, None if never else until)
             for servo, status in found.replies.items():
-                seen[servo] = Seen(status.data[:size], status.error, began, 0)
+                seen[servo] = status, began, 0
 
     def _due(self, servo: int, now: float) -> bool:
         silence = self.silent.get(servo)
@@ -123,13 +112,15 @@ class Recent:
         self, servos: Sequence[int], asked: Sequence[int], damaged: set[int], seen: dict[int, Seen], stamp: int
     ) -> None:
         for servo in servos:
-            if servo in seen and seen[servo].stamp >= stamp:
+            if servo in seen and seen[servo][1] >= stamp:
                 self.silent.pop(servo, None)
                 continue
             if servo in seen:
-                seen[servo] = seen[servo]._replace(missed=seen[servo].missed + 1)
+                status, when, missed = seen[servo]
+                seen[servo] = status, when, missed + 1
             silence = self.silent.setdefault(servo, Silence(since=stamp / 1e9))
             if servo in asked:
                 silence.times += 1
                 silence.damaged = servo in damaged
-                silence.again = time.monotonic() + PROBE
+                pause = SOON * 2 ** min(silence.times - SILENT_OFTEN, 8)
+                silence.again = time.monotonic() + min(pause, PROBE)

@@ -19,7 +19,7 @@ from lerobot_motors.buses.diagnosis import likely_cause
 from lerobot_motors.buses.family import Codec, Family, Model, Reading, Register, Status
 from lerobot_motors.buses.health import BusHealth
 from lerobot_motors.buses.recent import Recent, Seen
-from lerobot_motors.buses.values import decode, encode, limits
+from lerobot_motors.buses.values import decode, decoder, encode, limits
 from lerobot_motors.buses.wire import Corrupt, Lost, Wire
 from lerobot_motors.calibration import Calibration, Motor, MotorCalibration
 
@@ -82,7 +82,7 @@ class SerialBus:
         self.codec: Codec = family.codecs[_protocol(family, self.motors, protocol)]
         self._wire: Wire | None = None
         self._recent = Recent()
-        self._plans: dict[tuple[str, tuple[str, ...]], tuple[Register, list[int]]] = {}
+        self._plans: dict[tuple[str, tuple[str, ...]], tuple[Register, tuple[int, ...]]] = {}
 
     # --- connection ---------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,8 @@ class SerialBus:
         names = tuple(self.motors if motors is None else motors)
         if not names:
             return {}
-        place, missing = self._plan(register, names)
+        place, ids = self._plan(register, names)
+        missing: Sequence[int] = ids
         replies: dict[int, Status] = {}
         for _ in range(num_retry + 1):
             found = self._connected().sync_read(self.codec, missing, place.address, place.size)
@@ -247,11 +248,12 @@ class SerialBus:
         names = tuple(self.motors if motors is None else motors)
         place, ids = self._plan(register, names)
         seen = self._ask(f"reading '{register}'", names, ids, place.address, place.size, num_retry)
+        convert, number = normalize and register in self.family.positions, decoder(place, self.codec.order)
         readings = {}
         for name, servo in zip(names, ids, strict=True):
-            data, _, stamp, missed = seen[servo]
-            value = decode(data, place, self.codec.order)
-            readings[name] = Reading(self._to_user(register, name, value, normalize), stamp, missed)
+            status, stamp, missed = seen[servo]
+            value: float = number(status.data)
+            readings[name] = Reading(self._to_user(register, name, value) if convert else value, stamp, missed)
         return readings
 
     def read_block(
@@ -270,7 +272,7 @@ class SerialBus:
         size = place.address + place.size - start.address
         seen = self._ask(f"reading '{first}' to '{last}'", names, ids, start.address, size, num_retry)
         return {
-            name: self._values(name, start.address, seen[servo], normalize)
+            name: self._values(name, start.address, size, seen[servo], normalize)
             for name, servo in zip(names, ids, strict=True)
         }
 
@@ -298,9 +300,10 @@ class SerialBus:
     ) -> dict[int, Seen]:
         seen = self._recent.ask(self._connected(), self.codec, ids, address, size, num_retry)
         silent = self._recent.silent
-        for name, servo in zip(names, ids, strict=True):
-            if servo in seen and (seen[servo].error or name in self.faults) and not seen[servo].missed:
-                self._note_fault(name, seen[servo].error)
+        if self.faults or any(seen[servo][0].error for servo in ids if servo in seen):
+            for name, servo in zip(names, ids, strict=True):
+                if servo in seen and not seen[servo][2]:
+                    self._note_fault(name, seen[servo][0].error)
         if silent:
             now = time.monotonic()
             gone = [s for s in ids if s not in seen or (s in silent and now - silent[s].since > self.config.patience_s)]
@@ -318,14 +321,14 @@ class SerialBus:
             hint=likely_cause(chain, [servo for servo in chain if servo in silent], damaged),
         )
 
-    def _values(self, motor: str, start: int, seen: Seen, normalize: bool) -> dict[str, Reading]:
-        values = {}
+    def _values(self, motor: str, start: int, size: int, seen: Seen, normalize: bool) -> dict[str, Reading]:
+        values, (status, stamp, missed) = {}, seen
         for register, place in self._model(motor).registers.items():
             offset = place.address - start
-            if offset >= 0 and offset + place.size <= len(seen.data):
-                raw = decode(seen.data[offset:], place, self.codec.order)
+            if offset >= 0 and offset + place.size <= size:
+                raw = decode(status.data[offset:], place, self.codec.order)
                 user = self._to_user(register, motor, raw, normalize)
-                values[register] = Reading(user, seen.stamp, seen.missed)
+                values[register] = Reading(user, stamp, missed)
         return values
 
     # --- torque -------------------------------------------------------------------------------------------------------
@@ -409,11 +412,11 @@ class SerialBus:
             )
         return registers[register]
 
-    def _plan(self, register: str, motors: tuple[str, ...]) -> tuple[Register, list[int]]:
+    def _plan(self, register: str, motors: tuple[str, ...]) -> tuple[Register, tuple[int, ...]]:
         """Where the register is in all of these motors, and their ids."""
         plan = self._plans.get((register, motors))
         if plan is None:
-            plan = self._same_place(register, motors), [self._id(motor) for motor in motors]
+            plan = self._same_place(register, motors), tuple(self._id(motor) for motor in motors)
             self._plans[register, motors] = plan
         return plan
 
@@ -454,7 +457,7 @@ class SerialBus:
 
     # --- values -------------------------------------------------------------------------------------------------------
 
-    def _to_user(self, register: str, motor: str, raw: int, normalize: bool) -> float:
+    def _to_user(self, register: str, motor: str, raw: int, normalize: bool = True) -> float:
         if not (normalize and register in self.family.positions):
             return raw
         place, mode = self.calibrated(motor), self.motors[motor].norm_mode

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from lerobot_motors import units
 from lerobot_motors.buses.family import TWOS_COMPLEMENT, Register
 
 
+def decoder(place: Register, order: Literal["little", "big"]) -> Callable[[bytes], int]:
+    """What makes the number of the first bytes of its argument, which are the register's."""
+    size, sign, read = place.size, place.sign, int.from_bytes
+    if sign is None:
+        return lambda data: read(data[:size], order)
+    if not isinstance(sign, int):
+        return lambda data: read(data[:size], order, signed=True)
+    return lambda data: units.decode_sign_magnitude(read(data[:size], order), sign)
+
+
 def decode(data: bytes, place: Register, order: Literal["little", "big"]) -> int:
     """The number in the first bytes of `data`, which are the register's."""
-    content = int.from_bytes(data[: place.size], order, signed=place.sign == TWOS_COMPLEMENT)
-    return units.decode_sign_magnitude(content, place.sign) if isinstance(place.sign, int) else content
+    return decoder(place, order)(data)
 
 
 def encode(value: int, place: Register, order: Literal["little", "big"]) -> bytes:
