@@ -15,7 +15,7 @@ from lerobot_motors.emulators.dynamixel import ACCESS, LENGTH, LIMIT, RANGE, VEL
 from lerobot_motors.emulators.feetech import SPEED, FeetechServo
 from lerobot_motors.emulators.motion import Ramp, Trapezoid
 from lerobot_motors.emulators.servo import Joint
-from lerobot_motors.emulators.wires import FeetechWire, checksum
+from lerobot_motors.emulators.wires import DynamixelWire, FeetechWire, checksum, crc16
 
 HOME = Joint("joint", 1, "sts3215", homing_offset=-413, range_min=910, range_max=3184)
 PLACES = st.floats(-4000, 4000)
@@ -218,6 +218,45 @@ def test_power_up_keeps_the_eeprom_only() -> None:
     once.forget()
     assert (once.get("P_Coefficient"), once.get("Homing_Offset"), once.get("Max_Position_Limit")) == (32, 0, 4095)
     assert once.id == 1
+
+
+@given(
+    chain=st.sampled_from(["so101", "hope_jr_hand", "koch", "viperx"]),
+    said=st.lists(
+        st.tuples(st.sampled_from([0xFE, 1, 2, 3]), st.integers(0, 255), st.binary(max_size=24)), max_size=12
+    ),
+)
+def test_no_instruction_is_its_end(chain: str, said: list[tuple[int, int, bytes]]) -> None:
+    made = Chain(profiles.servos(chain, 0, gravity=1.0))
+    for step, (number, instruction, data) in enumerate(said):
+        if isinstance(made.wire, DynamixelWire):
+            body = (
+                b"\xff\xff\xfd\x00"
+                + bytes([number])
+                + (len(data) + 3).to_bytes(2, "little")
+                + bytes([instruction])
+                + data
+            )
+            made.handle(body + crc16(body).to_bytes(2, "little"), 1_000_000)
+        else:
+            made.handle(packet(number, instruction, *data), 1_000_000)
+        for moment in range(5):
+            made.update(step + moment / 10)
+
+
+@given(
+    chain=st.sampled_from(["so101", "hope_jr_hand", "viperx"]),
+    writes=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 146), st.binary(min_size=1, max_size=8)), max_size=8),
+)
+def test_no_write_is_its_end(chain: str, writes: list[tuple[int, int, bytes]]) -> None:
+    made = Chain(profiles.servos(chain, 0, gravity=1.0))
+    for step, (index, address, data) in enumerate(writes):
+        servo = made.servos[index % len(made.servos)]
+        servo.put("Lock" if "Lock" in servo.registers else "LED", 0)
+        servo.write(address, data)
+        for moment in range(5):
+            made.update(step + moment / 10)
+        servo.restart()
 
 
 # --- SCS ---------------------------------------------------------------------------------------------------------------
