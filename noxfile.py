@@ -15,9 +15,10 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 # playwright drives the chromium that is on the PATH; where there is none, those tests are skipped
-# the vendor's SDK is the oracle of the packets
+# the vendors' SDKs are the oracles of the packets
 TEST_TOOLS = (
     "feetech-servo-sdk>=1.0",
+    "dynamixel-sdk==4.1.0",
     "pytest>=8",
     "pytest-timeout",
     "hypothesis>=6.100",

@@ -50,6 +50,7 @@ READS_AS = {
     "tcp://127.0.0.1:8080": "ipc://$TMPDIR/policy",  # a port may be taken
     "cookiecutter plugins-template ": "cookiecutter plugins-template --overwrite-if-exists ",
     "lr calibrate ": "lr calibrate --dry_run ",
+    "lr setup-motors ": "lr setup-motors --dry_run ",
     "--dataset.num_episodes=30": "--dataset.num_episodes=1",
     "--policy.type=act": "--policy.type=act --policy.pretrained_backbone_weights=null --policy.dim_model=32 "
     "--policy.n_heads=2 --policy.dim_feedforward=32 --policy.n_encoder_layers=1",
@@ -62,6 +63,8 @@ SHORT = {
     "lr record": ("--dataset.episode_time_s=0.6", "--dataset.reset_time_s=0"),
     "lr train": ("--steps=1", "--batch_size=2", "--num_workers=0"),
     "lr dataset view": ("--no-open",),
+    "lr scan": ("--baudrate=1000000",),
+    "lr motor watch": ("--duration_s=0.3",),
     "lr run": ("--episode_time_s=0.6", "--reset_time_s=0"),
 }
 
