@@ -190,6 +190,6 @@ def test_a_gripper_that_springs_back(host: Any) -> None:
     host.add(plugin)
     leader = choose(Teleoperator, "koch_leader", port="emulated://koch-leader", gripper_open_pos=70.0).build()
     leader.connect()
-    assert emulators.state("koch-leader").torque.tolist() == [False] * 5 + [True]
+    wait_for(lambda: emulators.state("koch-leader").torque.tolist() == [False] * 5 + [True])
     wait_for(lambda: leader.get_action()["gripper.pos"] == pytest.approx(70, abs=1))
     leader.disconnect()

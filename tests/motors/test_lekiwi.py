@@ -149,28 +149,26 @@ def test_no_host_is_said() -> None:
 
 
 @pytest.fixture
-def far() -> Iterator[tuple[Host, zmq.Socket, list[str]]]:
-    """A host without a robot, the socket that commands it, and what it was told to do anew."""
-    resumed: list[str] = []
+def far() -> Iterator[tuple[Host, zmq.Socket]]:
+    """A host without a robot, the socket that commands it."""
     with zmq.Context() as context, context.socket(zmq.PUSH) as push:
         probe = context.socket(zmq.PULL)
         ports = [probe.bind_to_random_port("tcp://127.0.0.1") for _ in range(2)]
         probe.close()
         time.sleep(0.05)
         config = HostConfig(port_zmq_cmd=ports[0], port_zmq_observations=ports[1], watchdog_timeout_ms=60)
-        host = Host(config, {"a.pos": float, "x.vel": float}, lambda: resumed.append("resumed"))
+        host = Host(config, {"a.pos": float, "x.vel": float})
         push.setsockopt(zmq.LINGER, 0)
         push.connect(f"tcp://127.0.0.1:{ports[0]}")
-        yield host, push, resumed
+        yield host, push
         host.close()
 
 
-def test_the_watchdog(far: tuple[Host, zmq.Socket, list[str]], caplog: pytest.LogCaptureFixture) -> None:
-    host, push, resumed = far
+def test_the_watchdog(far: tuple[Host, zmq.Socket], caplog: pytest.LogCaptureFixture) -> None:
+    host, push = far
     assert host.act({}) == (None, {})
     push.send(b'{"a.pos": 1}')
     until(lambda: host.act({})[0] == {"x.vel": 0.0, "a.pos": 1.0})
-    assert resumed == ["resumed"]
     for bad in (b'{"a.pos": NaN}', b'{"b.pos": 1}', b"\x80\x04."):
         push.send(bad)
         time.sleep(0.03)
@@ -180,7 +178,7 @@ def test_the_watchdog(far: tuple[Host, zmq.Socket, list[str]], caplog: pytest.Lo
     assert "the base stops" in caplog.text
 
 
-def test_a_port_that_is_taken_is_said(far: tuple[Host, zmq.Socket, list[str]]) -> None:
+def test_a_port_that_is_taken_is_said(far: tuple[Host, zmq.Socket]) -> None:
     taken = far[1].getsockopt(zmq.LAST_ENDPOINT).decode().rpartition(":")[2]
     with pytest.raises(DeviceError, match="Address already in use"):
-        Host(HostConfig(port_zmq_cmd=int(taken)), {}, lambda: None)
+        Host(HostConfig(port_zmq_cmd=int(taken)), {})

@@ -22,6 +22,8 @@ from lerobot_motors.teleoperators.configs import SoLeaderConfig
 
 pytestmark = pytest.mark.usefixtures("emulator_folder")
 
+#: What an emulator shows is at most so old [s], with the time the machine may take.
+SHOWN = 0.02
 KEYS = [f"{joint}.pos" for joint in so_arm.JOINTS]
 
 
@@ -54,6 +56,7 @@ def test_it_observes_acts_and_lets_go(watched: EmulatorState) -> None:
     assert robot.is_connected
     assert robot.is_calibrated
     before = watched.positions
+    time.sleep(SHOWN)
     assert watched.torque.all()
     goal = dict.fromkeys(KEYS, 10.0)
     assert robot.send_action(goal) == goal
@@ -71,6 +74,7 @@ def test_it_observes_acts_and_lets_go(watched: EmulatorState) -> None:
     assert robot.on_stop == "release"
     robot.disconnect()
     robot.disconnect()
+    time.sleep(SHOWN)
     assert not watched.torque.any()
 
 
@@ -92,6 +96,7 @@ def test_it_can_hold_at_the_end(watched: EmulatorState) -> None:
     assert robot.on_stop == "hold"
     robot.connect()
     robot.disconnect()
+    time.sleep(SHOWN)
     assert watched.torque.all()
 
 
@@ -160,6 +165,7 @@ def test_a_failing_camera_leaves_nothing_on(watched: EmulatorState) -> None:
     robot.cameras = {"front": BrokenCamera()}
     with pytest.raises(DeviceError):
         robot.connect()
+    time.sleep(SHOWN)
     assert not watched.torque.any()
     assert not robot.bus.is_connected
 
@@ -257,6 +263,7 @@ def test_a_leader_is_moved_by_hand() -> None:
     assert isinstance(leader, Teleoperator)
     leader.connect()
     state = emulators.state("so101-leader")
+    time.sleep(SHOWN)
     assert not state.torque.any()
     state.hand[0] = 3298
     deadline = time.monotonic() + 5

@@ -45,7 +45,7 @@ class Robot(Protocol):
         ...
 
     def get_observation(self) -> Observation:
-        """One value per observation feature; may carry `stamps`: key → monotonic time [ns]."""
+        """One value per feature; may carry `stamps`: key → when measured, monotonic [ns], also for one kept from a lost read."""
         ...
 
     def send_action(self, action: Action) -> Action:

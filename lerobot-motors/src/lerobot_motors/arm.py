@@ -96,7 +96,12 @@ class Arm:
             if self._prompt.ask(question).lower() != "c":
                 self.bus.write_calibration(stored)
                 return
-        calibration = dict(self.row.calibration) if self.row.calibration else self._measure()
+        calibration = dict(self.row.calibration or ())
+        if not calibration:
+            self._set_directions()
+            measured = calibrating.measure(self.bus, self.bus.motors, self.row.full_turn, self._prompt)
+            calibration = self._directed(measured)
+        self.ensure_settings("Operating_Mode")
         calibrating.store(self.bus, calibration, self.path)
         logger.info("calibration saved to '%s'", self.path)
 
@@ -106,8 +111,13 @@ class Arm:
         for register, bits in self.row.cleared.items():
             held = self.bus.sync_read(register, normalize=False, num_retry=SETUP_RETRIES)
             self.ensure(register, {name: int(value) & ~bits for name, value in held.items()})
+        self.ensure_settings()
+
+    def ensure_settings(self, *registers: str) -> None:
+        """Write what the row sets some registers to, or all of them. Needs the torque off."""
         for register, values in self.row.written():
-            self.ensure(register, values)
+            if register in registers or not registers:
+                self.ensure(register, values)
 
     def ensure(self, register: str, values: Mapping[str, int]) -> None:
         """Write a register where it does not hold the value yet, which spares the EEPROM. Needs the torque off."""
@@ -120,7 +130,7 @@ class Arm:
         """Where the joints that users see are, in their units, each with the time it was read.
 
         Raises:
-            NotConnected, DeviceTimeout: a servo did not answer; it is named.
+            NotConnected, DeviceTimeout: a servo did not answer for longer than the bus has patience; it is named.
         """
         joints, apart = self.row.seen(), self.row.apart
         groups = [[joint for joint in joints if joint not in apart], *([joint] for joint in apart)]
@@ -141,6 +151,7 @@ class Arm:
     def _find_calibration(self, calibrate: bool) -> None:
         stored = self._stored() or self.row.calibration
         if stored is None and self._emulated:
+            self._set_directions()
             self.bus.calibration = self._directed(self.bus.read_calibration())
             logger.info("'%s' has no calibration file: taken from the emulated servos", self.row.name)
             return
@@ -166,15 +177,15 @@ class Arm:
             )
         return stored
 
+    def _set_directions(self) -> None:
+        """Let go, and have servos that keep their direction themselves count as the row says."""
+        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        if self.bus.family.keeps_drive_mode:
+            held = self.bus.sync_read("Drive_Mode", normalize=False, num_retry=SETUP_RETRIES)
+            inverted = self.row.inverted
+            self.ensure("Drive_Mode", {name: int(mode) & ~1 | (name in inverted) for name, mode in held.items()})
+
     def _directed(self, calibration: Calibration) -> Calibration:
         """The calibration with the directions of the row."""
-        return {
-            name: attrs.evolve(place, drive_mode=int(name in self.row.inverted)) for name, place in calibration.items()
-        }
-
-    def _measure(self) -> Calibration:
-        row = self.row
-        measured = calibrating.measure(self.bus, self.bus.motors, row.full_turn, self._prompt)
-        if "Operating_Mode" in row.settings:
-            self.ensure("Operating_Mode", dict(row.written())["Operating_Mode"])
-        return self._directed(measured)
+        inverted = self.row.inverted
+        return {name: attrs.evolve(place, drive_mode=int(name in inverted)) for name, place in calibration.items()}

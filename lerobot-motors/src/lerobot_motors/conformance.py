@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,6 +84,7 @@ class FollowerSuite(RobotSuite):
             robot.disconnect()
 
     def torque(self, robot: Any) -> bool:
+        time.sleep(0.02)  # what an emulator shows is up to 5 ms old
         found = []
         for name in self.names:
             state = emulators.state(name)
@@ -142,7 +144,7 @@ def hosted(**options: Any) -> Iterator[tuple[int, int]]:
         commands, observations = (one.getsockname()[1] for one in sockets)
     config = HostConfig(port_zmq_cmd=commands, port_zmq_observations=observations)
     robot = choose(roles.Robot, "lekiwi", **options).build()
-    host, over = Host(config, robot.action_features, lambda: None), threading.Event()
+    host, over = Host(config, robot.action_features), threading.Event()
     with connected(robot), contextlib.closing(host):
         loop = threading.Thread(
             target=run_loop, args=(robot, host), kwargs={"fps": 30, "sinks": [host], "stop": over.is_set}
@@ -157,6 +159,10 @@ class LeaderSuite(TeleoperatorSuite):
     """Arms on their emulators, whose own motion stands in for a hand."""
 
     moves = True
+
+
+class LekiwiLeaderSuite(TeleoperatorSuite):
+    """A leader arm on the emulator, beside a base that stands still."""
 
 
 class SprungLeaderSuite(TeleoperatorSuite):

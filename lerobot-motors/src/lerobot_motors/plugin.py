@@ -160,6 +160,14 @@ def lr_teleoperators() -> list[Component]:
             suite=f"{_SUITES}:LeaderSuite",
         ),
         Component(
+            "lekiwi_leader",
+            f"{_TELEOPERATORS}.configs:LekiwiLeaderConfig",
+            f"{_TELEOPERATORS}.lekiwi:LekiwiLeader",
+            "A leader arm and whatever drives the base of a LeKiwi",
+            example={"arm": {"type": "so101_leader", **so101}},
+            suite=f"{_SUITES}:LekiwiLeaderSuite",
+        ),
+        Component(
             "bimanual",
             f"{_TELEOPERATORS}.configs:BimanualLeaderConfig",
             f"{_TELEOPERATORS}.bimanual:bimanual",
@@ -226,6 +234,12 @@ def lr_commands() -> list[Command]:
         Command("lekiwi-host", f"{commands}.lekiwi_host:lekiwi_host", "Let another computer drive a LeKiwi"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("emulate", f"{commands}.emulate:emulate", "Emulate the servos of an arm on a port for any program"),
+        Command("scan", f"{commands}.scan:scan", "Tell which servos are on a port, at any baud rate and id"),
+        Command("setup-motors", f"{commands}.setup_motors:setup_motors", "Give the servos of a new arm their ids"),
+        Command("motor get", f"{commands}.motor:get", "Show registers of servos"),
+        Command("motor set", f"{commands}.motor:set_", "Write a register of servos"),
+        Command("motor watch", f"{commands}.motor:watch", "Watch registers of servos as they change"),
         Command(
             "find-joint-limits",
             f"{commands}.find_joint_limits:find_joint_limits",

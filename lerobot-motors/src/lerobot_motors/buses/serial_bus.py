@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from lerobot_core.errors import BadReply, ConfigError, DeviceError, DeviceTimeout, NotConnected, did_you_mean
 from lerobot_motors import units
@@ -62,6 +62,9 @@ class SerialBus:
         ConfigError: a model that the family does not have, or models of different protocols.
     """
 
+    #: how transactions are made; a family may have its own
+    wire: ClassVar[type[Wire]] = Wire
+
     def __init__(
         self,
         config: BusConfig,
@@ -98,7 +101,7 @@ class SerialBus:
             raise DeviceError(f"bus on '{self.config.port}' is connected already", device=self.config.port)
         self._recent = Recent()
         self._plans.clear()
-        self._wire = Wire(self.config.port, self.config.baudrate, self.config.slack_ms, self.health)
+        self._wire = self.wire(self.config.port, self.config.baudrate, self.config.slack_ms, self.health)
         try:
             if handshake:
                 self._handshake()

@@ -8,7 +8,7 @@ import attrs
 import click
 
 from lerobot_core.cli import config_command
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Robot
@@ -23,21 +23,21 @@ class LekiwiHostConfig:
     Attributes:
         robot: the robot that is driven.
         host: where a client reaches it.
-        ramp_speed: speed of each joint until it has caught up with the client [user units/s].
+        guard: what the robot may be asked to do.
     """
 
     robot: Choice[Robot]
     host: HostConfig = attrs.field(factory=HostConfig)
-    ramp_speed: float = 90.0
+    guard: GuardConfig = attrs.field(factory=GuardConfig)
 
 
 @config_command(LekiwiHostConfig)
 def lekiwi_host(config: LekiwiHostConfig) -> None:
     """Let another computer drive a LeKiwi: its arm, its base and its cameras. Ctrl-C ends."""
     robot, host = config.robot.build(), config.host
-    guard = Guard(host.max_loop_freq_hz, ramp_speed=config.ramp_speed)
+    config.guard.check(robot)
     interrupt = console.Interrupt()
-    with closing(Host(host, robot.action_features, guard.reset)) as far, connected(robot), interrupt.caught():
+    with closing(Host(host, robot.action_features)) as far, connected(robot), interrupt.caught():
         click.echo(
             f"'{robot.name}' waits for a client at {host.address}, ports {host.port_zmq_cmd} and "
             f"{host.port_zmq_observations}"
@@ -47,7 +47,7 @@ def lekiwi_host(config: LekiwiHostConfig) -> None:
             far,
             fps=host.max_loop_freq_hz,
             sinks=[far, *console.live_line(host.max_loop_freq_hz)],
-            guard=guard,
+            guard=Guard(host.max_loop_freq_hz, config.guard),
             duration=host.connection_time_s,
             stop=interrupt,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -53,18 +53,16 @@ class Host:
     Args:
         config: where to listen.
         features: action features of the robot.
-        resumed: called when actions come again after a silence.
 
     Raises:
         DeviceError: a port is taken.
     """
 
-    def __init__(self, config: HostConfig, features: Mapping[str, Any], resumed: Callable[[], None]) -> None:
+    def __init__(self, config: HostConfig, features: Mapping[str, Any]) -> None:
         import zmq  # optional: extra [lekiwi]
 
         self._zmq = zmq
         self._features = features
-        self._resumed = resumed
         self._patience = int(config.watchdog_timeout_ms * 1e6)
         self._last: dict[str, float] | None = None
         self._heard = 0
@@ -94,7 +92,6 @@ class Host:
         now = time.monotonic_ns()
         if (action := self._newest()) is not None:
             if self._last is None:
-                self._resumed()
                 logger.info("a client drives")
             self._last, self._heard = action, now
         elif self._last is not None and now - self._heard > self._patience:
