@@ -95,14 +95,9 @@ def lr_robots() -> list[Component]:
 
 @hookimpl
 def lr_teleoperators() -> list[Component]:
-    so101, left, right = (
-        {"port": f"emulated://so101-leader?motion=sine{name}"}
-        for name in ("", "&name=left-leader", "&name=right-leader")
-    )
-    minis = {
-        f"{side}_arm_config": {"port": f"emulated://openarm_mini?motion=sine&name={side}-mini", "side": side}
-        for side in ("left", "right")
-    }
+    so101 = {"port": "emulated://so101-leader?motion=sine"}
+    koch, omx, widowx = ({"port": f"emulated://{arm}?motion=sine"} for arm in ("koch-leader", "omx-leader", "widowx"))
+    mini = {"port": "emulated://openarm_mini?motion=sine", "side": "right"}
     return [
         Component(
             "scripted_leader",
@@ -114,51 +109,10 @@ def lr_teleoperators() -> list[Component]:
         ),
         _leader("so101_leader", "SoLeaderConfig", "SoLeader", "SO-101 arm, held by a person", **so101),
         _leader("so100_leader", "SoLeaderConfig", "SoLeader", "SO-100 arm, held by a person", **so101),
-        _leader(
-            "koch_leader",
-            "KochLeaderConfig",
-            "KochLeader",
-            "Koch v1.1 arm, held by a person",
-            port="emulated://koch-leader?motion=sine",
-        ),
-        _leader(
-            "omx_leader",
-            "OmxLeaderConfig",
-            "OmxLeader",
-            "OpenMANIPULATOR-X arm, held by a person",
-            port="emulated://omx-leader?motion=sine",
-        ),
-        _leader(
-            "widowx_leader",
-            "LeaderConfig",
-            "WidowxLeader",
-            "WidowX arm of ALOHA 2, held by a person",
-            port="emulated://widowx?motion=sine",
-        ),
-        _leader(
-            "openarm_mini",
-            "OpenarmMiniConfig",
-            "OpenarmMini",
-            "OpenArm Mini, held by a person",
-            port="emulated://openarm_mini?motion=sine",
-            side="right",
-        ),
-        Component(
-            "bi_openarm_mini",
-            f"{_TELEOPERATORS}.configs:BiOpenarmMiniConfig",
-            f"{_TELEOPERATORS}.bimanual:bi_openarm_mini",
-            "Two OpenArm Mini, held by a person",
-            example=minis,
-            suite=f"{_SUITES}:LeaderSuite",
-        ),
-        Component(
-            "bi_so_leader",
-            f"{_TELEOPERATORS}.configs:BiSoLeaderConfig",
-            f"{_TELEOPERATORS}.bimanual:bi_so_leader",
-            "Two SO-100 or SO-101 arms, held by a person",
-            example={"left_arm_config": left, "right_arm_config": right},
-            suite=f"{_SUITES}:LeaderSuite",
-        ),
+        _leader("koch_leader", "KochLeaderConfig", "KochLeader", "Koch v1.1 arm, held by a person", **koch),
+        _leader("omx_leader", "OmxLeaderConfig", "OmxLeader", "OpenMANIPULATOR-X arm, held by a person", **omx),
+        _leader("widowx_leader", "LeaderConfig", "WidowxLeader", "WidowX arm of ALOHA 2, held by a person", **widowx),
+        _leader("openarm_mini", "OpenarmMiniConfig", "OpenarmMini", "OpenArm Mini, held by a person", **mini),
         Component(
             "lekiwi_leader",
             f"{_TELEOPERATORS}.configs:LekiwiLeaderConfig",
@@ -167,14 +121,50 @@ def lr_teleoperators() -> list[Component]:
             example={"arm": {"type": "so101_leader", **so101}},
             suite=f"{_SUITES}:LekiwiLeaderSuite",
         ),
-        Component(
-            "bimanual",
-            f"{_TELEOPERATORS}.configs:BimanualLeaderConfig",
-            f"{_TELEOPERATORS}.bimanual:bimanual",
-            "Any two teleoperators as one",
-            example={"left": {"type": "so101_leader", **left}, "right": {"type": "so101_leader", **right}},
-            suite=f"{_SUITES}:LeaderSuite",
+        *_both_hands(),
+    ]
+
+
+def _both_hands() -> list[Component]:
+    """Two teleoperators as one."""
+    so101s = [{"port": f"emulated://so101-leader?motion=sine&name={side}-leader"} for side in ("left", "right")]
+    minis = [
+        {"port": f"emulated://openarm_mini?motion=sine&name={side}-mini", "side": side} for side in ("left", "right")
+    ]
+    arms = ("left_arm_config", "right_arm_config")
+    rows: list[tuple[str, str, str, str, dict[str, object]]] = [
+        (
+            "bi_so_leader",
+            "BiSoLeaderConfig",
+            "bi_so_leader",
+            "Two SO-100 or SO-101 arms, held by a person",
+            dict(zip(arms, so101s, strict=True)),
         ),
+        (
+            "bi_openarm_mini",
+            "BiOpenarmMiniConfig",
+            "bi_openarm_mini",
+            "Two OpenArm Mini, held by a person",
+            dict(zip(arms, minis, strict=True)),
+        ),
+        (
+            "bimanual",
+            "BimanualLeaderConfig",
+            "bimanual",
+            "Any two teleoperators as one",
+            {side: {"type": "so101_leader", **arm} for side, arm in zip(("left", "right"), so101s, strict=True)},
+        ),
+    ]
+    return [
+        Component(
+            name,
+            f"{_TELEOPERATORS}.configs:{config}",
+            f"{_TELEOPERATORS}.bimanual:{build}",
+            summary,
+            example=example,
+            suite=f"{_SUITES}:LeaderSuite",
+        )
+        for name, config, build, summary, example in rows
     ]
 
 
