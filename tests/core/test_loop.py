@@ -299,6 +299,12 @@ def test_old_positions_and_old_actions_are_not_gone_by(clock: FakeClock, caplog:
     assert (arm.sent, health.held) == ([1, 3], 1)
 
 
+def test_a_turn_without_an_action_is_a_stand(clock: FakeClock) -> None:
+    arm = Flaky(clock)
+    run_loop(arm, Script([50, 50, None, 50]), fps=10, duration=0.4, guard=bold(max_acceleration=100.0), clock=clock)
+    assert arm.sent == [1, 3, 4]
+
+
 def test_after_a_long_pause_the_robot_is_ramped_again(clock: FakeClock) -> None:
     arm = Flaky(clock)
     goals = [0, None, None, 30, None, None, None, None, 50, 50, 50]
@@ -401,7 +407,20 @@ def test_a_second_signal_does_not_keep_devices_from_being_released() -> None:
 
     with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert log[-1] == "disconnect a"
+    assert log[-2:] == ["disconnect b", "disconnect a"]
+
+
+def test_a_signal_while_devices_are_released_comes_out_when_they_are() -> None:
+    log: list[str] = []
+
+    class Slow(Device):
+        def disconnect(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().disconnect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
+        log.append("work")
+    assert log[-3:] == ["work", "disconnect b", "disconnect a"]
 
 
 def test_the_hangup_of_a_terminal_ends_the_block_too() -> None:

@@ -306,6 +306,8 @@ def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
                     first = error
                 else:
                     first.add_note(f"while stopping {getattr(device, 'name', device)}: {error}")
+        if first is None and stop.hurry():
+            first = KeyboardInterrupt()
     if first is not None:
         raise first
 
