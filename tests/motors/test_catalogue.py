@@ -177,6 +177,10 @@ def test_the_second_servo_of_an_axle_follows(host: Any) -> None:
     host.add(plugin)
     arm = choose(Robot, "viperx_follower", port="emulated://viperx").build()
     assert "shoulder_shadow.pos" not in arm.action_features
+    powered = emulators.open_port("emulated://viperx")
+    arm.bus.connect()
+    arm.bus.write("Secondary_ID", "elbow_shadow", 255, normalize=False)  # as a new servo has it: it follows nobody
+    arm.bus.disconnect()
     arm.connect()
     assert arm.bus.read("Secondary_ID", "elbow_shadow", normalize=False) == 4
     arm.send_action({"elbow.pos": 40.0})
@@ -184,12 +188,15 @@ def test_the_second_servo_of_an_axle_follows(host: Any) -> None:
     both = arm.bus.sync_read("Present_Position", ["elbow", "elbow_shadow"], normalize=False)
     assert both["elbow"] == pytest.approx(both["elbow_shadow"], abs=30)
     arm.disconnect()
+    powered.close()
 
 
 def test_a_gripper_that_springs_back(host: Any) -> None:
     host.add(plugin)
     leader = choose(Teleoperator, "koch_leader", port="emulated://koch-leader", gripper_open_pos=70.0).build()
     leader.connect()
+    assert leader.bus.sync_read("Drive_Mode") == dict.fromkeys(leader.bus.motors, 0) | {"elbow_flex": 1}
+    assert leader.bus.calibration["elbow_flex"].drive_mode == 1
     wait_for(lambda: emulators.state("koch-leader").torque.tolist() == [False] * 5 + [True])
     wait_for(lambda: leader.get_action()["gripper.pos"] == pytest.approx(70, abs=1))
     leader.disconnect()

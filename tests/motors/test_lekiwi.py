@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError, DeviceError, DeviceTimeout, WireError
 from lerobot_core.roles import Teleoperator
-from lerobot_motors import plugin
+from lerobot_motors import emulators, plugin
 from lerobot_motors.conformance import hosted
 from lerobot_motors.robots import lekiwi_wire
 from lerobot_motors.robots.configs import LekiwiClientConfig, LekiwiConfig
@@ -231,3 +231,19 @@ def test_a_base_that_is_too_fast_says_what_it_does(emulator_folder: Any) -> None
     until(lambda: robot.get_observation()["theta.vel"] == pytest.approx(30, abs=1))
     assert robot.get_observation()["x.vel"] == pytest.approx(0, abs=0.01)
     robot.disconnect()
+
+
+def test_an_arm_that_holds_has_a_base_that_stands(emulator_folder: Any) -> None:
+    powered = emulators.open_port("emulated://lekiwi")
+    robot = LeKiwi(LekiwiConfig(port="emulated://lekiwi", cameras={}, disable_torque_on_disconnect=False))
+    robot.connect()
+    robot.send_action({"x.vel": 0.1})
+    until(lambda: robot.get_observation()["x.vel"] > 0.05)
+    robot.disconnect()
+    state = emulators.state("lekiwi")
+    time.sleep(0.5)
+    before = state.positions.copy()
+    time.sleep(0.1)
+    assert state.torque.all()
+    assert state.positions[-3:] == pytest.approx(before[-3:], abs=1)
+    powered.close()
