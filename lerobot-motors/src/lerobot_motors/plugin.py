@@ -68,7 +68,7 @@ def lr_cameras() -> list[Component]:
         Component(
             "pattern",
             f"{configs}:PatternConfig",
-            f"{cameras}.pattern:PatternCamera",
+            f"{cameras}.pattern:pattern",
             "Pictures that show their own number; no hardware",
             example={"fps": 60.0, "width": 64, "height": 48},
             suite=f"{_SUITES}:PatternSuite",
