@@ -22,7 +22,17 @@ from lerobot_core.clock import Clock, MonotonicClock, Rate
 from lerobot_core.features import Feature
 from lerobot_core.guard import hold, is_position
 from lerobot_core.priority import real_time
-from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
+from lerobot_core.roles import (
+    Action,
+    DatasetWriter,
+    Observation,
+    ObservingStep,
+    ProcessorStep,
+    Robot,
+    Sink,
+    Source,
+    Teleoperator,
+)
 from lerobot_core.steps import through
 
 STAMPS = "stamps"
@@ -102,6 +112,7 @@ def run_loop(
     ticks = None if duration is None else round(duration * fps)
     for step in (*observation_steps, *action_steps):
         step.reset()
+    observing = [step for step in action_steps if isinstance(step, ObservingStep)]
     with _undisturbed():
         rate = Rate(fps, clock)
         while len(starts) != ticks and not (stop is not None and stop()):
@@ -115,6 +126,8 @@ def run_loop(
                 if keeps_moving:
                     robot.send_action(hold(sent, found, robot.action_features))
             else:
+                for step in observing:
+                    step.observe(found)
                 action = through(action_steps, action)
                 action = sent = robot.send_action(guard(action, found) if guard is not None else action)
             index = len(starts) - 1
