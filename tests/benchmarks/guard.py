@@ -6,12 +6,12 @@ import argparse
 import json
 import time
 
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 
 
 def microseconds(calls: int, jump: float) -> float:
     """Mean cost of one call [µs] while every joint is `jump` away from where it was."""
-    guard = Guard(60, max_speed=90)
+    guard = Guard(60, GuardConfig(max_speed=90))
     observation = {f"joint{number}.pos": 0.0 for number in range(6)}
     actions = [dict.fromkeys(observation, value) for value in (jump, -jump)]
     start = time.perf_counter()

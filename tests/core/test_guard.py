@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from lerobot_core import guard
 from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.testing.clocks import FakeClock
 
 
 def test_the_first_actions_ramp_from_where_the_robot_stands() -> None:
-    limit = Guard(10, ramp_speed=50)
+    limit = Guard(10, GuardConfig(ramp_speed=50))
     seen = {"a.pos": 0.0, "b.pos": 100.0}
     sent = [limit({"a.pos": 12.0, "b.pos": 100.0}, seen) for _ in range(4)]
     assert [action["a.pos"] for action in sent] == [5, 10, 12, 12]
@@ -24,34 +24,34 @@ def test_the_first_actions_ramp_from_where_the_robot_stands() -> None:
 
 
 def test_after_catching_up_a_joint_moves_at_its_limit() -> None:
-    limit = Guard(10, ramp_speed=50, max_speed=200)
+    limit = Guard(10, GuardConfig(ramp_speed=50, max_speed=200))
     limit({"a.pos": 0.0}, {"a.pos": 0.0})
     assert limit({"a.pos": -100.0}, {"a.pos": 0.0}) == {"a.pos": -20.0}
     assert limit({"a.pos": -100.0}, {"a.pos": 0.0}) == {"a.pos": -40.0}
 
 
 def test_reset_ramps_again() -> None:
-    limit = Guard(10, ramp_speed=50)
+    limit = Guard(10, GuardConfig(ramp_speed=50))
     limit({"a.pos": 0.0}, {"a.pos": 0.0})
     limit.reset()
     assert limit({"a.pos": 90.0}, {"a.pos": 30.0}) == {"a.pos": 35.0}
 
 
 def test_a_joint_that_joins_later_starts_where_it_is_seen() -> None:
-    limit = Guard(10, ramp_speed=50, max_speed=50)
+    limit = Guard(10, GuardConfig(ramp_speed=50, max_speed=50))
     limit({"a.pos": 0.0}, {"a.pos": 0.0, "b.pos": 40.0})
     assert limit({"a.pos": 0.0, "b.pos": 90.0}, {"a.pos": 0.0, "b.pos": 40.0})["b.pos"] == 45.0
 
 
 def test_what_is_no_position_passes_through() -> None:
     action = {"a.pos": 1.0, "wheel.vel": 900.0, "grip.effort": -5.0}
-    assert Guard(10, ramp_speed=50)(action, {"a.pos": 1.0, "wheel.vel": 0.0}) == action
+    assert Guard(10, GuardConfig(ramp_speed=50))(action, {"a.pos": 1.0, "wheel.vel": 0.0}) == action
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("key", ["a.pos", "a.vel"])
 def test_no_number_is_refused_before_anything_is_remembered(value: float, key: str) -> None:
-    limit = Guard(10, ramp_speed=50)
+    limit = Guard(10, GuardConfig(ramp_speed=50))
     with pytest.raises(DeviceError, match=f"action '{key}'"):
         limit({"b.pos": 50.0, key: value}, {"a.pos": 0.0, "b.pos": 0.0})
     assert limit({"b.pos": 50.0}, {"b.pos": 0.0}) == {"b.pos": 5.0}
@@ -59,7 +59,7 @@ def test_no_number_is_refused_before_anything_is_remembered(value: float, key: s
 
 def test_the_action_given_is_not_changed() -> None:
     action = {"a.pos": 90.0}
-    Guard(10, ramp_speed=50)(action, {"a.pos": 0.0})
+    Guard(10, GuardConfig(ramp_speed=50))(action, {"a.pos": 0.0})
     assert action == {"a.pos": 90.0}
 
 
@@ -72,7 +72,7 @@ def test_hold_goes_by_unit() -> None:
 
 @given(st.lists(st.floats(-1e4, 1e4), min_size=1, max_size=30), st.floats(-1e4, 1e4))
 def test_no_step_is_larger_than_the_limit(goals: list[float], start: float) -> None:
-    limit = Guard(1, ramp_speed=7, max_speed=11)
+    limit = Guard(1, GuardConfig(ramp_speed=7, max_speed=11))
     at = start
     for goal in goals:
         sent = limit({"a.pos": goal}, {"a.pos": start})["a.pos"]

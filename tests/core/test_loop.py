@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lerobot_core import features
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import DatasetSink, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.testing.clocks import FakeClock
 
@@ -112,7 +112,7 @@ def test_steps_and_guard_in_order(clock: FakeClock) -> None:
         duration=0.1,
         observation_steps=[Add(1), Add(1)],
         action_steps=[add],
-        guard=Guard(10, ramp_speed=100),
+        guard=Guard(10, GuardConfig(ramp_speed=100)),
         clock=clock,
     )
     assert script.seen == [{"a.pos": 2.0}]
@@ -240,7 +240,7 @@ def test_every_device_is_tried_and_the_first_error_comes_out_with_notes() -> Non
     with pytest.raises(ValueError, match="work failed") as info, connected(a, b, c, Device("d", log)):
         raise ValueError("work failed")
     assert log[-4:] == ["disconnect d", "disconnect c", "disconnect b", "disconnect a"]
-    assert [note.split(":")[0] for note in info.value.__notes__] == [f"while disconnecting {name}" for name in "cba"]
+    assert [note.split(":")[0] for note in info.value.__notes__] == [f"while stopping {name}" for name in "cba"]
 
 
 def test_an_error_only_at_the_end_comes_out() -> None:
@@ -250,7 +250,7 @@ def test_an_error_only_at_the_end_comes_out() -> None:
         connected(Device("a", log, disconnect=ValueError("x")), Device("b", log, disconnect=OSError("b is gone"))),
     ):
         log.append("work")
-    assert "while disconnecting a: x" in info.value.__notes__[0]
+    assert "while stopping a: x" in info.value.__notes__[0]
 
 
 def test_a_device_that_does_not_connect_is_disconnected_too() -> None:

@@ -46,7 +46,7 @@ def test_a_recording_is_replayed(commands, pair, monkeypatch):
     seconds = json.loads(Path("report.json").read_text())["episodes"][0]["seconds"]
     assert abs(numbers[-1] - numbers[0] - 25 * seconds) <= 2, "25 pictures per second, whatever the loop does"
     sent = []
-    monkeypatch.setattr("lerobot_motors.robots.so_follower.SoFollower.send_action", _recording(sent))
+    monkeypatch.setattr("lerobot_motors.robots.arms.SoFollower.send_action", _recording(sent))
     commands("replay", *robot, *dataset)
     assert np.allclose([list(action.values()) for action in sent[-len(recorded) :]], recorded, atol=1e-4)
     steps = np.abs(np.diff([list(action.values()) for action in sent[: -len(recorded)]], axis=0))
@@ -54,7 +54,7 @@ def test_a_recording_is_replayed(commands, pair, monkeypatch):
 
 
 def _recording(sent):
-    from lerobot_motors.robots.so_follower import SoFollower
+    from lerobot_motors.robots.arms import SoFollower
 
     send = SoFollower.send_action
 

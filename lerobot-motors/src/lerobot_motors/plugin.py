@@ -9,21 +9,100 @@ LR_CORE = ">=0.1,<0.2"
 _SUITES = "lerobot_motors.conformance"
 
 
+_ROBOTS, _TELEOPERATORS = "lerobot_motors.robots", "lerobot_motors.teleoperators"
+_ZMQ = ("zmq=lerobot-motors[lekiwi]", "cv2=lerobot-motors[lekiwi]")
+
+
+def _follower(name: str, config: str, build: str, summary: str, **options: object) -> Component:
+    """A serial arm on its emulator."""
+    return Component(
+        name,
+        f"{_ROBOTS}.configs:{config}",
+        f"{_ROBOTS}.arms:{build}",
+        summary,
+        example=options,
+        suite=f"{_SUITES}:{'SoFollowerSuite' if build == 'SoFollower' else 'FollowerSuite'}",
+    )
+
+
+def _leader(name: str, config: str, build: str, summary: str, **options: object) -> Component:
+    """A serial arm on its emulator, whose own motion stands in for a hand."""
+    return Component(
+        name,
+        f"{_TELEOPERATORS}.configs:{config}",
+        f"{_TELEOPERATORS}.arms:{build}",
+        summary,
+        example=options,
+        suite=f"{_SUITES}:{'SprungLeaderSuite' if build in ('KochLeader', 'OmxLeader') else 'LeaderSuite'}",
+    )
+
+
 @hookimpl
 def lr_robots() -> list[Component]:
-    config, build = "lerobot_motors.robots.configs:SoFollowerConfig", "lerobot_motors.robots.so_follower:SoFollower"
-    known = {"example": {"port": "emulated://so101"}, "suite": f"{_SUITES}:SoFollowerSuite"}
+    so101, left, right = ({"port": f"emulated://so101{name}"} for name in ("", "?name=left", "?name=right"))
+    so, joined = "SoFollowerConfig", "JointedConfig"
     return [
-        Component("so101_follower", config, build, "SO-101 arm, driven", **known),
-        Component("so100_follower", config, build, "SO-100 arm, driven", **known),
+        _follower("so101_follower", so, "SoFollower", "SO-101 arm, driven", **so101),
+        _follower("so100_follower", so, "SoFollower", "SO-100 arm, driven", **so101),
+        _follower("koch_follower", joined, "KochFollower", "Koch v1.1 arm, driven", port="emulated://koch"),
+        _follower("omx_follower", joined, "OmxFollower", "OpenMANIPULATOR-X arm, driven", port="emulated://omx"),
+        _follower(
+            "viperx_follower", joined, "ViperxFollower", "ViperX arm of ALOHA 2, driven", port="emulated://viperx"
+        ),
+        _follower("hope_jr_arm", "FollowerConfig", "HopeJrArm", "HopeJR arm, driven", port="emulated://hope_jr_arm"),
+        _follower(
+            "hope_jr_hand",
+            "HopeJrHandConfig",
+            "HopeJrHand",
+            "HopeJR hand, driven",
+            port="emulated://hope_jr_hand",
+            side="right",
+        ),
+        Component(
+            "bi_so_follower",
+            f"{_ROBOTS}.configs:BiSoFollowerConfig",
+            f"{_ROBOTS}.bimanual:bi_so_follower",
+            "Two SO-100 or SO-101 arms, driven",
+            example={"left_arm_config": left, "right_arm_config": right},
+            suite=f"{_SUITES}:BimanualSuite",
+        ),
+        Component(
+            "bimanual",
+            f"{_ROBOTS}.configs:BimanualConfig",
+            f"{_ROBOTS}.bimanual:bimanual",
+            "Any two robots as one",
+            example={"left": {"type": "so101_follower", **left}, "right": {"type": "so101_follower", **right}},
+            suite=f"{_SUITES}:BimanualSuite",
+        ),
+        Component(
+            "lekiwi",
+            f"{_ROBOTS}.configs:LekiwiConfig",
+            f"{_ROBOTS}.lekiwi:LeKiwi",
+            "LeKiwi: an SO arm on three wheels",
+            example={"port": "emulated://lekiwi", "cameras": {}},
+            suite=f"{_SUITES}:LekiwiSuite",
+        ),
+        Component(
+            "lekiwi_client",
+            f"{_ROBOTS}.configs:LekiwiClientConfig",
+            f"{_ROBOTS}.lekiwi_client:LekiwiClient",
+            "A LeKiwi at the other end of a network, where `lr lekiwi-host` runs",
+            needs=_ZMQ,
+            suite=f"{_SUITES}:LekiwiClientSuite",
+        ),
     ]
 
 
 @hookimpl
 def lr_teleoperators() -> list[Component]:
-    folder = "lerobot_motors.teleoperators"
-    config, build = f"{folder}.configs:SoLeaderConfig", f"{folder}.so_leader:SoLeader"
-    known = {"example": {"port": "emulated://so101-leader?motion=sine"}, "suite": f"{_SUITES}:SoLeaderSuite"}
+    so101, left, right = (
+        {"port": f"emulated://so101-leader?motion=sine{name}"}
+        for name in ("", "&name=left-leader", "&name=right-leader")
+    )
+    minis = {
+        f"{side}_arm_config": {"port": f"emulated://openarm_mini?motion=sine&name={side}-mini", "side": side}
+        for side in ("left", "right")
+    }
     return [
         Component(
             "scripted_leader",
@@ -33,8 +112,61 @@ def lr_teleoperators() -> list[Component]:
             example={"name": "so101"},
             suite=f"{_SUITES}:ScriptedLeaderSuite",
         ),
-        Component("so101_leader", config, build, "SO-101 arm, held by a person", **known),
-        Component("so100_leader", config, build, "SO-100 arm, held by a person", **known),
+        _leader("so101_leader", "SoLeaderConfig", "SoLeader", "SO-101 arm, held by a person", **so101),
+        _leader("so100_leader", "SoLeaderConfig", "SoLeader", "SO-100 arm, held by a person", **so101),
+        _leader(
+            "koch_leader",
+            "KochLeaderConfig",
+            "KochLeader",
+            "Koch v1.1 arm, held by a person",
+            port="emulated://koch-leader?motion=sine",
+        ),
+        _leader(
+            "omx_leader",
+            "OmxLeaderConfig",
+            "OmxLeader",
+            "OpenMANIPULATOR-X arm, held by a person",
+            port="emulated://omx-leader?motion=sine",
+        ),
+        _leader(
+            "widowx_leader",
+            "LeaderConfig",
+            "WidowxLeader",
+            "WidowX arm of ALOHA 2, held by a person",
+            port="emulated://widowx?motion=sine",
+        ),
+        _leader(
+            "openarm_mini",
+            "OpenarmMiniConfig",
+            "OpenarmMini",
+            "OpenArm Mini, held by a person",
+            port="emulated://openarm_mini?motion=sine",
+            side="right",
+        ),
+        Component(
+            "bi_openarm_mini",
+            f"{_TELEOPERATORS}.configs:BiOpenarmMiniConfig",
+            f"{_TELEOPERATORS}.bimanual:bi_openarm_mini",
+            "Two OpenArm Mini, held by a person",
+            example=minis,
+            suite=f"{_SUITES}:LeaderSuite",
+        ),
+        Component(
+            "bi_so_leader",
+            f"{_TELEOPERATORS}.configs:BiSoLeaderConfig",
+            f"{_TELEOPERATORS}.bimanual:bi_so_leader",
+            "Two SO-100 or SO-101 arms, held by a person",
+            example={"left_arm_config": left, "right_arm_config": right},
+            suite=f"{_SUITES}:LeaderSuite",
+        ),
+        Component(
+            "bimanual",
+            f"{_TELEOPERATORS}.configs:BimanualLeaderConfig",
+            f"{_TELEOPERATORS}.bimanual:bimanual",
+            "Any two teleoperators as one",
+            example={"left": {"type": "so101_leader", **left}, "right": {"type": "so101_leader", **right}},
+            suite=f"{_SUITES}:LeaderSuite",
+        ),
     ]
 
 
@@ -107,6 +239,7 @@ def lr_commands() -> list[Command]:
         Command("teleoperate", f"{commands}.teleoperate:teleoperate", "Drive a robot with a teleoperator"),
         Command("record", f"{commands}.record:record", "Record episodes of teleoperation as a dataset"),
         Command("replay", f"{commands}.replay:replay", "Send the actions of a recorded episode to a robot"),
+        Command("lekiwi-host", f"{commands}.lekiwi_host:lekiwi_host", "Let another computer drive a LeKiwi"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),

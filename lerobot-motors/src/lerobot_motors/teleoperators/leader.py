@@ -1,47 +1,50 @@
-"""The SO-100 and SO-101 leaders: an arm that a person holds. Knows no robot and no loop."""
+"""A serial arm that a person holds: any row of the catalogue. Knows no robot and no loop."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from lerobot_motors import so_arm
 from lerobot_motors.arm import SETUP_RETRIES, Arm
-from lerobot_motors.buses.feetech.tables import POSITION_MODE
 from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.catalogue import POS, ArmRow, Source
 from lerobot_motors.prompt import Prompt
-from lerobot_motors.teleoperators.configs import SoLeaderConfig
-
-POS = ".pos"
+from lerobot_motors.teleoperators.configs import LeaderConfig
 
 
-class SoLeader:
-    """Six servos with the torque off.
+class Leader:
+    """Servos with the torque off, but for a gripper that springs back. A kind of arm is a subclass that names its row.
 
     Attributes:
+        row: the kind of arm.
         name: class of teleoperator, as calibration folders have it.
         bus: the servos.
     """
 
-    name = "so_leader"
+    row: ClassVar[ArmRow]
 
-    def __init__(self, config: SoLeaderConfig, *, prompt: Prompt | None = None) -> None:
+    def __init__(self, config: LeaderConfig, *, prompt: Prompt | None = None) -> None:
         self.config = config
+        self.name = self.row.name
         self._arm = Arm(
+            self.row_of(config).configured(config),
             kind="teleoperators",
-            name=self.name,
+            port=config.port,
             id=config.id,
             calibration_dir=config.calibration_dir,
-            port=config.port,
-            motors=so_arm.motors(config.use_degrees),
-            full_turn=so_arm.FULL_TURN,
             prompt=prompt,
         )
         self.bus = self._arm.bus
+        row = self._arm.row
+        self._sources = dict(row.sources) or {joint: Source(motor=joint, factor=1.0) for joint in row.seen()}
+
+    def row_of(self, config: LeaderConfig) -> ArmRow:
+        """The row for a config, where a kind of arm comes in several."""
+        return self.row
 
     @property
     def action_features(self) -> Mapping[str, Any]:
-        return so_arm.features(self.bus.motors)
+        return self._arm.row.features()
 
     @property
     def feedback_features(self) -> Mapping[str, Any]:
@@ -73,10 +76,12 @@ class SoLeader:
         self._arm.calibrate()
 
     def configure(self) -> None:
-        """Let go, so that a person can move it."""
-        self.bus.disable_torque(num_retry=SETUP_RETRIES)
-        for register, value in {"Return_Delay_Time": 0, "Operating_Mode": POSITION_MODE}.items():
-            self._arm.ensure(register, dict.fromkeys(self.bus.motors, value))
+        """Let go, so that a person can move it; a gripper with a spring is held open."""
+        self._arm.configure()
+        if trigger := self.row.trigger:
+            self.bus.sync_write("Goal_Position", {trigger: self.config.gripper_open_pos})
+            self.bus.enable_torque([trigger], num_retry=SETUP_RETRIES)
+            self.bus.sync_write("Goal_Position", {trigger: self.config.gripper_open_pos})  # torque on may set it anew
 
     def get_action(self) -> dict[str, float]:
         """Where the person has it, in the joints' units.
@@ -84,13 +89,13 @@ class SoLeader:
         Raises:
             NotConnected, DeviceTimeout: a servo did not answer; it is named.
         """
-        positions = self.bus.sync_read("Present_Position", num_retry=self.config.num_read_retries)
-        return {joint + POS: value for joint, value in positions.items()}
+        readings = self._arm.positions(self.config.num_read_retries)
+        return {joint + POS: readings[source.motor].value * source.factor for joint, source in self._sources.items()}
 
     def send_feedback(self, feedback: Mapping[str, Any]) -> None:
         """Goal positions of the joints, which follow them where the torque is on."""
-        goals = {key.removesuffix(POS): float(value) for key, value in feedback.items()}
-        self.bus.sync_write("Goal_Position", goals)
+        goals = {self._sources[key.removesuffix(POS)]: float(value) for key, value in feedback.items()}
+        self.bus.sync_write("Goal_Position", {source.motor: goal / source.factor for source, goal in goals.items()})
 
     def disconnect(self) -> None:
         """Let go and close the port. Idempotent."""
