@@ -233,6 +233,33 @@ def lr_cameras() -> list[Component]:
 
 
 @hookimpl
+def lr_processor_steps() -> list[Component]:
+    configs, deltas, poses = (f"lerobot_motors.processors.{name}" for name in ("configs", "deltas", "poses"))
+    steps = (
+        ("map_delta_action_to_robot_action", "DeltaConfig", f"{deltas}:DeltaToMovement", "Deltas as a movement"),
+        ("ee_reference_and_delta", "ReferenceConfig", f"{deltas}:ReferenceAndDelta", "A movement as a gripper pose"),
+        (
+            "ee_bounds_and_safety",
+            "SafetyConfig",
+            f"{deltas}:BoundsAndSafety",
+            "Keeps the gripper in a box, refuses jumps",
+        ),
+        ("gripper_velocity_to_joint", "GripperConfig", f"{deltas}:GripperVelocity", "A gripper's speed as its opening"),
+        ("inverse_kinematics_ee_to_joints", "KinematicsConfig", f"{poses}:InverseKinematics", "Joints for a pose"),
+        (
+            "forward_kinematics_joints_to_ee",
+            "KinematicsConfig",
+            f"{poses}:ForwardKinematics",
+            "Adds the pose to joints",
+        ),
+    )
+    return [
+        Component(name, f"{configs}:{config}", build, summary, suite=f"{_SUITES}_desk:StepSuite")
+        for name, config, build, summary in steps
+    ]
+
+
+@hookimpl
 def lr_commands() -> list[Command]:
     commands = "lerobot_motors.commands"
     return [
