@@ -37,16 +37,25 @@ def _leader(name: str, config: str, build: str, summary: str, **options: object)
     )
 
 
-def _desk(name: str, module: str, config: str, build: str, summary: str, script: str) -> Component:
-    """A teleoperator on the desk, whose script stands in for a hand."""
-    return Component(
-        name,
-        f"{_TELEOPERATORS}.desk_configs:{config}",
-        f"{_TELEOPERATORS}.{module}:{build}",
-        summary,
-        example={"script": script},
-        suite=f"{_SUITES}_desk:DeskSuite",
+def _on_the_desk() -> list[Component]:
+    """Keyboards and gamepads, whose scripts stand in for hands."""
+    known = (
+        ("keyboard", "keyboard", "KeyboardTeleoperator", "Keys as they are held", "up*5 -*5"),
+        ("keyboard_ee", "keyboard", "KeyboardEe", "Keys that move a gripper", "up*5 left+o*5"),
+        ("keyboard_rover", "keyboard", "KeyboardRover", "Keys that drive a rover", "w*5 w+a*5"),
+        ("gamepad", "gamepad", "Gamepad", "A gamepad that moves a gripper", "left_y=-1*5 y*5"),
     )
+    return [
+        Component(
+            name,
+            f"{_TELEOPERATORS}.desk_configs:{build.removesuffix('Teleoperator')}Config",
+            f"{_TELEOPERATORS}.{module}:{build}",
+            summary,
+            example={"script": script},
+            suite=f"{_SUITES}_desk:{'DeskSuite' if name == 'keyboard' else 'DeltaSuite'}",
+        )
+        for name, module, build, summary, script in known
+    ]
 
 
 @hookimpl
@@ -179,12 +188,7 @@ def lr_teleoperators() -> list[Component]:
             example={"left": {"type": "so101_leader", **left}, "right": {"type": "so101_leader", **right}},
             suite=f"{_SUITES}:LeaderSuite",
         ),
-        _desk("keyboard", "keyboard", "KeyboardConfig", "KeyboardTeleoperator", "Keys as they are held", "up*5 -*5"),
-        _desk("keyboard_ee", "keyboard", "KeyboardEeConfig", "KeyboardEe", "Keys that move a gripper", "up*5 left+o*5"),
-        _desk(
-            "keyboard_rover", "keyboard", "KeyboardRoverConfig", "KeyboardRover", "Keys that drive a rover", "w*5 w+a*5"
-        ),
-        _desk("gamepad", "gamepad", "GamepadConfig", "Gamepad", "A gamepad that moves a gripper", "left_y=-1*5 y*5"),
+        *_on_the_desk(),
     ]
 
 
