@@ -362,7 +362,7 @@ def test_keys_drive_the_emulated_arm_within_its_box(commands, keys_held, axis_mo
             sinks=[watch],
             action_steps=steps.action,
             guard=Guard(60, GuardConfig(ramp_speed=300.0)),
-            duration=2.0,
+            duration=1.6,
         )
     sent = np.array(watch.sent)
     low, high = np.array(BOUNDS["min"]), np.array(BOUNDS["max"])

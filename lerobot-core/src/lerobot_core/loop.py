@@ -201,10 +201,10 @@ class _Watch:
         if stale or now - info.get("stamp", now) > limit:
             self.bear(DeviceTimeout(f"{', '.join(stale) or 'the action'}: nothing new for {limit / 1e6:g} ms"), now)
             return None
-        if action is None:
-            self._guard.pause()
-        elif self._since or now - self._acted > limit:
+        if self._since or (action is not None and now - self._acted > limit):
             self._guard.reset()
+        elif action is None:
+            self._guard.pause()
         self._since, self._acted = 0, self._acted if action is None else now
         return action
 
@@ -319,6 +319,8 @@ def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
                     first = error
                 else:
                     first.add_note(f"while stopping {getattr(device, 'name', device)}: {error}")
+        if first is None and stop.hurry():
+            first = KeyboardInterrupt()
     if first is not None:
         raise first
 

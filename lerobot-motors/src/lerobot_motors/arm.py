@@ -130,7 +130,7 @@ class Arm:
         """Where the joints that users see are, in their units, each with the time it was read.
 
         Raises:
-            NotConnected, DeviceTimeout: a servo did not answer; it is named.
+            NotConnected, DeviceTimeout: a servo did not answer for longer than the bus has patience; it is named.
         """
         joints, apart = self.row.seen(), self.row.apart
         groups = [[joint for joint in joints if joint not in apart], *([joint] for joint in apart)]

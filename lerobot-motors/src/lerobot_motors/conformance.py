@@ -152,6 +152,10 @@ class LeaderSuite(TeleoperatorSuite):
     moves = True
 
 
+class LekiwiLeaderSuite(TeleoperatorSuite):
+    """A leader arm on the emulator, beside a base that stands still."""
+
+
 class SprungLeaderSuite(TeleoperatorSuite):
     """An arm on the emulator whose gripper holds itself open."""
 

@@ -116,14 +116,9 @@ def lr_robots() -> list[Component]:
 
 @hookimpl
 def lr_teleoperators() -> list[Component]:
-    so101, left, right = (
-        {"port": f"emulated://so101-leader?motion=sine{name}"}
-        for name in ("", "&name=left-leader", "&name=right-leader")
-    )
-    minis = {
-        f"{side}_arm_config": {"port": f"emulated://openarm_mini?motion=sine&name={side}-mini", "side": side}
-        for side in ("left", "right")
-    }
+    so101 = {"port": "emulated://so101-leader?motion=sine"}
+    koch, omx, widowx = ({"port": f"emulated://{arm}?motion=sine"} for arm in ("koch-leader", "omx-leader", "widowx"))
+    mini = {"port": "emulated://openarm_mini?motion=sine", "side": "right"}
     return [
         Component(
             "scripted_leader",
@@ -135,60 +130,63 @@ def lr_teleoperators() -> list[Component]:
         ),
         _leader("so101_leader", "SoLeaderConfig", "SoLeader", "SO-101 arm, held by a person", **so101),
         _leader("so100_leader", "SoLeaderConfig", "SoLeader", "SO-100 arm, held by a person", **so101),
-        _leader(
-            "koch_leader",
-            "KochLeaderConfig",
-            "KochLeader",
-            "Koch v1.1 arm, held by a person",
-            port="emulated://koch-leader?motion=sine",
-        ),
-        _leader(
-            "omx_leader",
-            "OmxLeaderConfig",
-            "OmxLeader",
-            "OpenMANIPULATOR-X arm, held by a person",
-            port="emulated://omx-leader?motion=sine",
-        ),
-        _leader(
-            "widowx_leader",
-            "LeaderConfig",
-            "WidowxLeader",
-            "WidowX arm of ALOHA 2, held by a person",
-            port="emulated://widowx?motion=sine",
-        ),
-        _leader(
-            "openarm_mini",
-            "OpenarmMiniConfig",
-            "OpenarmMini",
-            "OpenArm Mini, held by a person",
-            port="emulated://openarm_mini?motion=sine",
-            side="right",
-        ),
+        _leader("koch_leader", "KochLeaderConfig", "KochLeader", "Koch v1.1 arm, held by a person", **koch),
+        _leader("omx_leader", "OmxLeaderConfig", "OmxLeader", "OpenMANIPULATOR-X arm, held by a person", **omx),
+        _leader("widowx_leader", "LeaderConfig", "WidowxLeader", "WidowX arm of ALOHA 2, held by a person", **widowx),
+        _leader("openarm_mini", "OpenarmMiniConfig", "OpenarmMini", "OpenArm Mini, held by a person", **mini),
         Component(
-            "bi_openarm_mini",
-            f"{_TELEOPERATORS}.configs:BiOpenarmMiniConfig",
-            f"{_TELEOPERATORS}.bimanual:bi_openarm_mini",
-            "Two OpenArm Mini, held by a person",
-            example=minis,
-            suite=f"{_SUITES}:LeaderSuite",
+            "lekiwi_leader",
+            f"{_TELEOPERATORS}.configs:LekiwiLeaderConfig",
+            f"{_TELEOPERATORS}.lekiwi:LekiwiLeader",
+            "A leader arm and whatever drives the base of a LeKiwi",
+            example={"arm": {"type": "so101_leader", **so101}},
+            suite=f"{_SUITES}:LekiwiLeaderSuite",
         ),
-        Component(
-            "bi_so_leader",
-            f"{_TELEOPERATORS}.configs:BiSoLeaderConfig",
-            f"{_TELEOPERATORS}.bimanual:bi_so_leader",
-            "Two SO-100 or SO-101 arms, held by a person",
-            example={"left_arm_config": left, "right_arm_config": right},
-            suite=f"{_SUITES}:LeaderSuite",
-        ),
-        Component(
-            "bimanual",
-            f"{_TELEOPERATORS}.configs:BimanualLeaderConfig",
-            f"{_TELEOPERATORS}.bimanual:bimanual",
-            "Any two teleoperators as one",
-            example={"left": {"type": "so101_leader", **left}, "right": {"type": "so101_leader", **right}},
-            suite=f"{_SUITES}:LeaderSuite",
-        ),
+        *_both_hands(),
         *_on_the_desk(),
+    ]
+
+
+def _both_hands() -> list[Component]:
+    """Two teleoperators as one."""
+    so101s = [{"port": f"emulated://so101-leader?motion=sine&name={side}-leader"} for side in ("left", "right")]
+    minis = [
+        {"port": f"emulated://openarm_mini?motion=sine&name={side}-mini", "side": side} for side in ("left", "right")
+    ]
+    arms = ("left_arm_config", "right_arm_config")
+    rows: list[tuple[str, str, str, str, dict[str, object]]] = [
+        (
+            "bi_so_leader",
+            "BiSoLeaderConfig",
+            "bi_so_leader",
+            "Two SO-100 or SO-101 arms, held by a person",
+            dict(zip(arms, so101s, strict=True)),
+        ),
+        (
+            "bi_openarm_mini",
+            "BiOpenarmMiniConfig",
+            "bi_openarm_mini",
+            "Two OpenArm Mini, held by a person",
+            dict(zip(arms, minis, strict=True)),
+        ),
+        (
+            "bimanual",
+            "BimanualLeaderConfig",
+            "bimanual",
+            "Any two teleoperators as one",
+            {side: {"type": "so101_leader", **arm} for side, arm in zip(("left", "right"), so101s, strict=True)},
+        ),
+    ]
+    return [
+        Component(
+            name,
+            f"{_TELEOPERATORS}.configs:{config}",
+            f"{_TELEOPERATORS}.bimanual:{build}",
+            summary,
+            example=example,
+            suite=f"{_SUITES}:LeaderSuite",
+        )
+        for name, config, build, summary, example in rows
     ]
 
 
@@ -291,6 +289,17 @@ def lr_commands() -> list[Command]:
         Command("lekiwi-host", f"{commands}.lekiwi_host:lekiwi_host", "Let another computer drive a LeKiwi"),
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
+        Command("emulate", f"{commands}.emulate:emulate", "Emulate the servos of an arm on a port for any program"),
+        Command("scan", f"{commands}.scan:scan", "Tell which servos are on a port, at any baud rate and id"),
+        Command("setup-motors", f"{commands}.setup_motors:setup_motors", "Give the servos of a new arm their ids"),
+        Command("motor get", f"{commands}.motor:get", "Show registers of servos"),
+        Command("motor set", f"{commands}.motor:set_", "Write a register of servos"),
+        Command("motor watch", f"{commands}.motor:watch", "Watch registers of servos as they change"),
+        Command(
+            "find-joint-limits",
+            f"{commands}.find_joint_limits:find_joint_limits",
+            "Show how far each joint goes while you move it",
+        ),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
         Command("find-cameras", f"{commands}.find_cameras:find_cameras", "List the cameras and save a picture of each"),
         Command("camera-server", f"{commands}.camera_server:camera_server", "Give cameras to another machine"),

@@ -51,3 +51,9 @@ class BothHealth:
         """The lines of both."""
         both = {"left": self.left, "right": self.right}
         return "; ".join(f"{side} {health.line()}" for side, health in both.items() if hasattr(health, "line"))
+
+
+def oldest(*devices: Any) -> int | None:
+    """The oldest of the devices' `stamp`s, monotonic [ns]; None where none has one."""
+    stamps = [stamp for device in devices if (stamp := getattr(device, "stamp", None)) is not None]
+    return min(stamps, default=None)

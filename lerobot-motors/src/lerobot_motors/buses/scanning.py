@@ -26,6 +26,10 @@ SLACK, EMULATED_SLACK = 5.0, 60.0
 STORE = 0.05
 
 
+#: Told what is tried next.
+Step = Callable[[str], None]
+
+
 class Found(NamedTuple):
     """A servo that answered.
 
@@ -78,7 +82,7 @@ def scan(
     bauds: Iterable[int],
     *,
     every_id: bool = False,
-    step: Callable[[str], None] = lambda text: None,
+    step: Step = lambda text: None,
 ) -> Iterator[Found]:
     """The servos on a port, as they are found.
 
@@ -101,7 +105,7 @@ def scan(
                         yield from _at(wire, family, baud, every_id)
 
 
-def alone(port: str, family: Family, step: Callable[[str], None] = lambda text: None) -> Found:
+def alone(port: str, family: Family, step: Step = lambda text: None) -> Found:
     """The one servo on a port.
 
     Raises:
@@ -161,7 +165,7 @@ def _at(wire: Wire, family: Family, baud: int, every_id: bool) -> Iterator[Found
     window = codec.silence + MARGIN + REPLIES * (codec.overhead + 3) * BITS / baud
     heard = _listen(wire, codec, codec.ping(BROADCAST), window)
     ids = set(heard.ids)
-    if every_id or (heard.damaged and not ids):
+    if every_id or heard.damaged:
         ids |= {servo for servo in range(MAX_ID + 1) if _is_there(wire, codec, servo)}
     for servo in sorted(ids):
         yield _describe(wire, family, Found(family.name, min(family.codecs), baud, servo))
@@ -169,7 +173,7 @@ def _at(wire: Wire, family: Family, baud: int, every_id: bool) -> Iterator[Found
 
 def _is_there(wire: Wire, codec: Codec, servo: int) -> bool:
     try:
-        return wire.ping(codec, servo).id == servo
+        return wire.ping(codec, servo, min(wire.slack, MARGIN)).id == servo
     except Corrupt:
         return True
     except Lost:

@@ -114,8 +114,10 @@ class Follower:
     def get_observation(self) -> dict[str, Any]:
         """Joints in their units, pictures (H, W, 3) uint8, and `stamps`: key → monotonic time [ns].
 
+        A servo whose reply was lost keeps its last value and stamp.
+
         Raises:
-            NotConnected, DeviceTimeout: a servo or a camera did not answer; it is named.
+            NotConnected, DeviceTimeout: a camera, or a servo for longer than the bus has patience; it is named.
         """
         readings = self._arm.positions(self.config.num_read_retries)
         pictures, taken = rig.look(self.cameras)

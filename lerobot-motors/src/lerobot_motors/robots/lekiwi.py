@@ -17,9 +17,18 @@ from lerobot_motors.robots.omni_base import body_velocity, wheel_speeds
 BASE = {"x.vel": "m/s", "y.vel": "m/s", "theta.vel": "deg/s"}
 
 
+#: Before the names of the arm's joints.
+ARM = "arm_"
+
+
+def base_features() -> dict[str, Feature]:
+    """The velocities of the base with their units."""
+    return {key: Feature(dtype="float32", shape=(), unit=unit) for key, unit in BASE.items()}
+
+
 def features(row: ArmRow) -> dict[str, Feature]:
     """Positions of the arm, then velocities of the base."""
-    return row.features() | {key: Feature(dtype="float32", shape=(), unit=unit) for key, unit in BASE.items()}
+    return row.features() | base_features()
 
 
 class LeKiwi(Follower):

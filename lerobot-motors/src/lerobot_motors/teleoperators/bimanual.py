@@ -44,6 +44,11 @@ class BimanualLeader:
         """What both count."""
         return sides.BothHealth.of(self.left, self.right)
 
+    @property
+    def stamp(self) -> int | None:
+        """When the oldest value of the last action was measured, monotonic [ns]; None where nothing tells."""
+        return sides.oldest(self.left, self.right)
+
     def connect(self, calibrate: bool = True) -> None:
         """Open both; the left one is closed again if the right one fails.
 

@@ -116,3 +116,16 @@ class BimanualLeaderConfig:
 
     left: Choice[Teleoperator]
     right: Choice[Teleoperator]
+
+
+@attrs.frozen(kw_only=True)
+class LekiwiLeaderConfig:
+    """What drives a LeKiwi.
+
+    Attributes:
+        arm: the teleoperator that leads its arm, as an so101_leader.
+        base: the teleoperator that gives x.vel, y.vel and theta.vel; empty: the base stands still.
+    """
+
+    arm: Choice[Teleoperator]
+    base: Choice[Teleoperator] | None = None

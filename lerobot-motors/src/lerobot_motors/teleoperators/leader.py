@@ -19,6 +19,7 @@ class Leader:
         row: the kind of arm.
         name: class of teleoperator, as calibration folders have it.
         bus: the servos.
+        stamp: when the oldest value of the last action was measured, monotonic [ns]; None before the first.
     """
 
     row: ClassVar[ArmRow]
@@ -35,6 +36,7 @@ class Leader:
             prompt=prompt,
         )
         self.bus = self._arm.bus
+        self.stamp: int | None = None
         row = self._arm.row
         self._sources = dict(row.sources) or {joint: Source(motor=joint, factor=1.0) for joint in row.seen()}
 
@@ -84,12 +86,13 @@ class Leader:
             self.bus.sync_write("Goal_Position", {trigger: self.config.gripper_open_pos})  # torque on may set it anew
 
     def get_action(self) -> dict[str, float]:
-        """Where the person has it, in the joints' units.
+        """Where the person has it, in the joints' units; a servo whose reply was lost is where it was.
 
         Raises:
-            NotConnected, DeviceTimeout: a servo did not answer; it is named.
+            NotConnected, DeviceTimeout: a servo did not answer for longer than the bus has patience; it is named.
         """
         readings = self._arm.positions(self.config.num_read_retries)
+        self.stamp = min(reading.stamp for reading in readings.values())
         return {joint + POS: readings[source.motor].value * source.factor for joint, source in self._sources.items()}
 
     def send_feedback(self, feedback: Mapping[str, Any]) -> None:
