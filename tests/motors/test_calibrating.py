@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from lerobot_core.errors import DeviceError
-from lerobot_motors import calibrating, calibration
+from lerobot_motors import calibrating, calibration, emulators, so_arm
 from lerobot_motors.calibrating import LARGEST_OFFSET, Sweep, measure, place
 from lerobot_motors.calibration import Calibration, Motor, MotorCalibration
+from lerobot_motors.robots.arms import SoFollower
+from lerobot_motors.robots.configs import SoFollowerConfig
 
 TURN = 4096
 TRAVELS = (300, 1250, 2274, 3600, TURN - 20)
@@ -257,3 +260,42 @@ def test_what_cannot_be_stored_leaves_servos_and_file_as_they_were(
 )  # fmt: skip
 def test_a_calibration_is_judged_by_the_servos_and_by_the_pose(file: Calibration, at: float, told: list[str]) -> None:
     assert calibrating.findings(file, {"pan": PAN}, {"pan": at}) == told
+
+
+class Hand(Person):
+    """Moves every joint of an emulated arm through the places told, past its encoder's zero too, and presses ENTER."""
+
+    def __init__(self, places: Sequence[float]) -> None:
+        super().__init__(0)
+        self.places = [place for place in places for _ in range(3)]
+
+    def ask(self, text: str) -> str:
+        return "c"
+
+    def done(self) -> bool:
+        state = emulators.state()
+        if not self.places:
+            state.hand[:] = np.nan  # else it would go where the new offset has that place
+            return True
+        place = self.places.pop(0)
+        state.hand[:] = place
+        deadline = time.monotonic() + 5
+        while abs(state.positions - place).max() > 0.5 and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return False
+
+
+def test_an_arm_whose_travel_holds_the_zero_moves_as_one_without(emulator_folder: Path) -> None:
+    """The emulated registers go 4095 → 0 in the middle of every sweep."""
+    config = SoFollowerConfig(port="emulated://so101", id="mine", calibration_dir=emulator_folder)
+    arm = SoFollower(config, prompt=Hand([3000, 4000, 5000, 4000, 3000, 4000]))
+    arm.connect()
+    arm.calibrate()
+    places = {place.range_max - place.range_min for name, place in arm.bus.calibration.items() if name != "wrist_roll"}
+    assert places == {2000}
+    assert arm.is_calibrated
+    assert not calibrating.check(arm.bus)
+    seen = arm.get_observation()
+    assert [seen[f"{joint}.pos"] for joint in so_arm.JOINTS[:4]] == pytest.approx([0.0] * 4, abs=0.1), "in the middle"
+    assert seen["gripper.pos"] == pytest.approx(50, abs=0.1)
+    arm.disconnect()

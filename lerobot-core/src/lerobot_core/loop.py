@@ -304,6 +304,7 @@ def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
                 for device in devices:
                     opened.append(device)
                     device.connect(calibrate) if hasattr(device, "calibrate") else device.connect()
+                    stop.check()
                 yield
             finally:
                 stop.begin()
@@ -336,6 +337,11 @@ class _Stop:
 
     def begin(self) -> None:
         self._begun = True
+
+    def check(self) -> None:
+        """Interrupt again where that was lost, as in a finaliser."""
+        if self._begun:
+            raise KeyboardInterrupt
 
     def hurry(self) -> bool:
         return self._hurried > 0

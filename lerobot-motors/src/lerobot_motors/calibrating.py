@@ -196,6 +196,7 @@ def table(names: Sequence[str], sweep: Sweep, needed: np.ndarray, known: np.ndar
         low, now, high = (int(ends[index]) for ends in (sweep.low, sweep.now, sweep.high))
         missing = int(needed[index]) - (high - low)
         word = f"move on: {missing} to go" if missing > 0 else f"{(high - low) * 360 / sweep.turns[index]:.0f}°"
+        word = "too fast: begin anew, more slowly" if sweep.leaps[index] else word
         filled = _bar(now - low, high - low, max(int(known[index]), high - low))
         lines.append(f"{name:<16}{filled}{low:>7}{now:>7}{high:>7}  {word}")
     return lines
