@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -421,6 +422,20 @@ def test_a_signal_while_devices_are_released_comes_out_when_they_are() -> None:
     with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
         log.append("work")
     assert log[-3:] == ["work", "disconnect b", "disconnect a"]
+
+
+def test_a_signal_that_is_lost_while_connecting_ends_the_block_all_the_same() -> None:
+    log: list[str] = []
+
+    class Deaf(Device):
+        def connect(self) -> None:
+            with contextlib.suppress(KeyboardInterrupt):  # as an exception in a finaliser is
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().connect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Deaf("a", log), Device("b", log)):
+        log.append("work")
+    assert log == ["connect a", "disconnect a"]
 
 
 def test_the_hangup_of_a_terminal_ends_the_block_too() -> None:

@@ -21,8 +21,9 @@ MAY_IMPORT_TORCH = re.compile(
     r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|batches|streaming|sampler|transforms|changes\.\w+|video\.decode|robomimic\.dataset)$|lerobot_core\.testing\.(policies|datasets|memory)$"
 )
 LONGEST_FUNCTION, LONGEST_MODULE, CORE_DEPENDENCIES = 70, 600, 7
-#: 240 more than before the guard had limits and patience, and stopping a protocol: motors and serve drive robots through both.
-CORE_LINES = 4340
+#: 250 more than before the guard had limits and patience, and stopping a protocol: motors and serve drive robots through both;
+#: 20 for steps that are told where the robot is, as kinematics must be in every command that has steps.
+CORE_LINES = 4370
 
 
 def crossing(module: Module) -> Iterator[str]:

@@ -59,6 +59,7 @@ class Run:
         status = 1
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = sys.__unraisablehook__
             sys.stdout = sys.stderr = io.StringIO()
             robot, leader = self.ports
             commands(

@@ -26,7 +26,17 @@ from lerobot_core.errors import BadReply, DeviceTimeout
 from lerobot_core.features import Feature
 from lerobot_core.guard import Guard, come_to_rest, hold, is_position
 from lerobot_core.priority import real_time
-from lerobot_core.roles import Action, DatasetWriter, Observation, ProcessorStep, Robot, Sink, Source, Teleoperator
+from lerobot_core.roles import (
+    Action,
+    DatasetWriter,
+    Observation,
+    ObservingStep,
+    ProcessorStep,
+    Robot,
+    Sink,
+    Source,
+    Teleoperator,
+)
 from lerobot_core.steps import through
 
 STAMPS = "stamps"
@@ -125,6 +135,7 @@ def run_loop(
     ticks = None if duration is None else round(duration * fps)
     for step in (*observation_steps, *action_steps):
         step.reset()
+    observing = [step for step in action_steps if isinstance(step, ObservingStep)]
     with _undisturbed():
         rate, watch = Rate(fps, clock), _Watch(robot, guard)
         while len(starts) != ticks and not (stop is not None and stop()):
@@ -144,6 +155,8 @@ def run_loop(
                 if keeps_moving:
                     robot.send_action(hold(sent, found, robot.action_features))
             else:
+                for step in observing:
+                    step.observe(found)
                 action = through(action_steps, action)
                 action = sent = robot.send_action(guard(action, found) if guard is not None else action)
             if observation is not None:
@@ -291,6 +304,7 @@ def connected(*devices: Any, calibrate: bool = True) -> Iterator[None]:
                 for device in devices:
                     opened.append(device)
                     device.connect(calibrate) if hasattr(device, "calibrate") else device.connect()
+                    stop.check()
                 yield
             finally:
                 stop.begin()
@@ -323,6 +337,11 @@ class _Stop:
 
     def begin(self) -> None:
         self._begun = True
+
+    def check(self) -> None:
+        """Interrupt again where that was lost, as in a finaliser."""
+        if self._begun:
+            raise KeyboardInterrupt
 
     def hurry(self) -> bool:
         return self._hurried > 0

@@ -211,6 +211,15 @@ class ProcessorStep(Protocol):
 
 
 @runtime_checkable
+class ObservingStep(ProcessorStep, Protocol):
+    """A step on actions that must also know where the robot is, as kinematics and deltas."""
+
+    def observe(self, observation: Observation) -> None:
+        """What the robot itself observed in this turn; comes before the step is called."""
+        ...
+
+
+@runtime_checkable
 class DatasetWriter(Protocol):
     """Adds frames to the running episode of one dataset."""
 

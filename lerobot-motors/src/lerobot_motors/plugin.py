@@ -37,6 +37,27 @@ def _leader(name: str, config: str, build: str, summary: str, **options: object)
     )
 
 
+def _on_the_desk() -> list[Component]:
+    """Keyboards and gamepads, whose scripts stand in for hands."""
+    known = (
+        ("keyboard", "keyboard", "KeyboardTeleoperator", "Keys as they are held", "up*5 -*5"),
+        ("keyboard_ee", "keyboard", "KeyboardEe", "Keys that move a gripper", "up*5 left+o*5"),
+        ("keyboard_rover", "keyboard", "KeyboardRover", "Keys that drive a rover", "w*5 w+a*5"),
+        ("gamepad", "gamepad", "Gamepad", "A gamepad that moves a gripper", "left_y=-1*5 y*5"),
+    )
+    return [
+        Component(
+            name,
+            f"{_TELEOPERATORS}.desk_configs:{build.removesuffix('Teleoperator')}Config",
+            f"{_TELEOPERATORS}.{module}:{build}",
+            summary,
+            example={"script": script},
+            suite=f"{_SUITES}_desk:{'DeskSuite' if name == 'keyboard' else 'DeltaSuite'}",
+        )
+        for name, module, build, summary, script in known
+    ]
+
+
 @hookimpl
 def lr_robots() -> list[Component]:
     so101, left, right = ({"port": f"emulated://so101{name}"} for name in ("", "?name=left", "?name=right"))
@@ -122,6 +143,7 @@ def lr_teleoperators() -> list[Component]:
             suite=f"{_SUITES}:LekiwiLeaderSuite",
         ),
         *_both_hands(),
+        *_on_the_desk(),
     ]
 
 
@@ -201,15 +223,15 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.opencv:OpencvCamera",
             "USB cameras, video files and streams through OpenCV",
             needs=("cv2=lerobot-motors[opencv]",),
-            suite=f"{_SUITES}:OpencvSuite",
+            suite=f"{_SUITES}_cameras:OpencvSuite",
         ),
         Component(
             "pattern",
             f"{configs}:PatternConfig",
-            f"{cameras}.pattern:PatternCamera",
+            f"{cameras}.pattern:pattern",
             "Pictures that show their own number; no hardware",
             example={"fps": 60.0, "width": 64, "height": 48},
-            suite=f"{_SUITES}:PatternSuite",
+            suite=f"{_SUITES}_cameras:PatternSuite",
         ),
         Component(
             "emulated",
@@ -217,8 +239,51 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.emulated:EmulatedCamera",
             "Pictures of an emulated arm and the demo's goal; no hardware",
             example={"name": "so101"},
-            suite=f"{_SUITES}:EmulatedCameraSuite",
+            suite=f"{_SUITES}_cameras:EmulatedCameraSuite",
         ),
+        Component(
+            "intelrealsense",
+            f"{configs}:RealsenseConfig",
+            f"{cameras}.realsense:RealsenseCamera",
+            "Intel RealSense cameras: colour and depth",
+            needs=("pyrealsense2=lerobot-motors[realsense]",),
+            suite=f"{_SUITES}_cameras:RealsenseSuite",
+        ),
+        Component(
+            "zmq",
+            f"{configs}:ZmqConfig",
+            f"{cameras}.zmq:ZmqCamera",
+            "Cameras of another machine, as `lr camera-server` gives them",
+            needs=("zmq=lerobot-motors[zmq]", "cv2=lerobot-motors[zmq]"),
+            suite=f"{_SUITES}_cameras:ZmqSuite",
+        ),
+    ]
+
+
+@hookimpl
+def lr_processor_steps() -> list[Component]:
+    configs, deltas, poses = (f"lerobot_motors.processors.{name}" for name in ("configs", "deltas", "poses"))
+    steps = (
+        ("map_delta_action_to_robot_action", "DeltaConfig", f"{deltas}:DeltaToMovement", "Deltas as a movement"),
+        ("ee_reference_and_delta", "ReferenceConfig", f"{deltas}:ReferenceAndDelta", "A movement as a gripper pose"),
+        (
+            "ee_bounds_and_safety",
+            "SafetyConfig",
+            f"{deltas}:BoundsAndSafety",
+            "Keeps the gripper in a box, refuses jumps",
+        ),
+        ("gripper_velocity_to_joint", "GripperConfig", f"{deltas}:GripperVelocity", "A gripper's speed as its opening"),
+        ("inverse_kinematics_ee_to_joints", "KinematicsConfig", f"{poses}:InverseKinematics", "Joints for a pose"),
+        (
+            "forward_kinematics_joints_to_ee",
+            "KinematicsConfig",
+            f"{poses}:ForwardKinematics",
+            "Adds the pose to joints",
+        ),
+    )
+    return [
+        Component(name, f"{configs}:{config}", build, summary, suite=f"{_SUITES}_desk:StepSuite")
+        for name, config, build, summary in steps
     ]
 
 
@@ -244,6 +309,8 @@ def lr_commands() -> list[Command]:
             "Show how far each joint goes while you move it",
         ),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
+        Command("find-cameras", f"{commands}.find_cameras:find_cameras", "List the cameras and save a picture of each"),
+        Command("camera-server", f"{commands}.camera_server:camera_server", "Give cameras to another machine"),
     ]
 
 

@@ -11,6 +11,7 @@ from lerobot_core.errors import ConfigError
 from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera, Robot
 from lerobot_motors import sides
+from lerobot_motors.cameras import rig
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.robots import mounted
 from lerobot_motors.robots.arms import SoFollower
@@ -57,7 +58,7 @@ class Bimanual:
     @property
     def observation_features(self) -> Mapping[str, Any]:
         both = sides.joined(self.left.observation_features, self.right.observation_features)
-        return {**both, **mounted.features(self.cameras)}
+        return {**both, **rig.features(self.cameras)}
 
     @property
     def action_features(self) -> Mapping[str, Any]:
@@ -114,7 +115,7 @@ class Bimanual:
         """
         found = [dict(robot.get_observation()) for robot in (self.left, self.right)]
         stamps = sides.joined(*(observation.pop(STAMPS, {}) for observation in found))
-        pictures, taken = mounted.look(self.cameras)
+        pictures, taken = rig.look(self.cameras)
         return {**sides.joined(*found), **pictures, STAMPS: stamps | taken}
 
     def send_action(self, action: Action) -> dict[str, float]:
@@ -146,10 +147,10 @@ def bi_so_follower(config: BiSoFollowerConfig, *, prompt: Prompt | None = None) 
         )
         for side, arm in ((sides.LEFT, config.left_arm_config), (sides.RIGHT, config.right_arm_config))
     ]
-    return Bimanual(*arms, name="bi_so_follower", cameras=mounted.build(config.cameras))
+    return Bimanual(*arms, name="bi_so_follower", cameras=rig.build(config.cameras))
 
 
 def bimanual(config: BimanualConfig) -> Bimanual:
     """Any two robots."""
     left, right = config.left.build(), config.right.build()
-    return Bimanual(left, right, name=f"bi_{left.name}", cameras=mounted.build(config.cameras))
+    return Bimanual(left, right, name=f"bi_{left.name}", cameras=rig.build(config.cameras))

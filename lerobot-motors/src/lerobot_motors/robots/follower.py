@@ -12,6 +12,7 @@ from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera
 from lerobot_motors.arm import SETUP_RETRIES, Arm
 from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.cameras import rig
 from lerobot_motors.catalogue import POS, ArmRow
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.robots import mounted
@@ -47,7 +48,7 @@ class Follower:
             prompt=prompt,
         )
         self.bus = self._arm.bus
-        self.cameras: dict[str, Camera] = mounted.build(config.cameras)
+        self.cameras: dict[str, Camera] = rig.build(config.cameras)
         joints = self._arm.row.seen()
         cap = config.max_relative_target
         self._caps = _of_joints(
@@ -61,7 +62,7 @@ class Follower:
 
     @property
     def observation_features(self) -> Mapping[str, Any]:
-        return {**self.action_features, **mounted.features(self.cameras)}
+        return {**self.action_features, **rig.features(self.cameras)}
 
     @property
     def action_features(self) -> Mapping[str, Any]:
@@ -119,7 +120,7 @@ class Follower:
             NotConnected, DeviceTimeout: a camera, or a servo for longer than the bus has patience; it is named.
         """
         readings = self._arm.positions(self.config.num_read_retries)
-        pictures, taken = mounted.look(self.cameras)
+        pictures, taken = rig.look(self.cameras)
         stamps = {joint + POS: reading.stamp for joint, reading in readings.items()} | taken
         values = {joint + POS: reading.value for joint, reading in readings.items()}
         return {**values, **pictures, "stamps": stamps}
