@@ -129,7 +129,8 @@ def run_loop(
     """
     clock = clock or MonotonicClock()
     starts = array("q")
-    idle, sent, found = 0, None, {}
+    idle, sent = 0, None
+    found: Observation = {}
     limited = 0 if guard is None else guard.limited
     keeps_moving = not all(map(is_position, robot.action_features))
     ticks = None if duration is None else round(duration * fps)
@@ -141,7 +142,9 @@ def run_loop(
         while len(starts) != ticks and not (stop is not None and stop()):
             now = clock.now()
             starts.append(now)
-            action, info, stamps, observation = None, {}, {}, None
+            action, observation = None, None
+            info: Mapping[str, Any] = {}
+            stamps: Mapping[str, int] = {}
             try:
                 found, stamps = _observe(robot)
                 observation = through(observation_steps, found)
