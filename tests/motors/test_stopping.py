@@ -52,7 +52,7 @@ class Run:
         self.pid = 0
 
     def start(self, commands: Callable[..., None], *options: str) -> None:
-        self.before, self.powered = self.state.positions, self.state.torque
+        self.before, self.powered = self.state.goals, self.state.torque
         self.pid = os.fork()
         if self.pid:
             return
@@ -88,6 +88,7 @@ class Run:
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                time.sleep(0.05)  # an emulator shows its state every 4 ms
                 return os.waitstatus_to_exitcode(status)
             if not used and time.monotonic() > again:
                 again = deadline
@@ -125,7 +126,7 @@ def stop_at_random(runs: list[Run], commands: Callable[..., None], times: int, s
         used: dict[int, bool] = {}
         for at, run, number in sorted(signals, key=lambda entry: entry[0]):
             time.sleep(max(0.0, at - time.monotonic()))
-            used.setdefault(run.index, bool(run.state.torque.all()) and np.ptp(run.state.goals - run.before) > 4)
+            used.setdefault(run.index, bool(run.state.torque.all()) and abs(run.state.goals - run.before).max() > 4)
             run.signal(number)
         for run, end, instant, holds, parks in plans:
             status = run.wait(used[run.index])
