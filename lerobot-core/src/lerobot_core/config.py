@@ -318,7 +318,7 @@ class _Structure:
         name, folder = options.pop("type", None), options.pop("path", None)
         known = registry(role)
         if name is None:
-            names = few(known.names(), 24) or "none installed"
+            names = few(known.names(), 12) or "none installed"
             return self.bad(f"{path}.type", f"missing; pick a {known.noun} (known: {names})")
         if isinstance(name, Flag):
             return self.any(name, str, f"{path}.type")

@@ -81,7 +81,7 @@ class Registry:
         raise PluginError(self._unknown(name), hint=self._advice())
 
     def _unknown(self, name: str) -> str:
-        known = few(self.names(), 24) or "none installed"
+        known = few(self.names(), 12) or "none installed"
         others = [noun for role, (_, noun) in ROLES.items() if name in Registry(role).names()]
         what = f"'{name}' is a {others[0]}, no {self.noun}" if others else f"unknown {self.noun} '{name}'"
         return f"{what}{did_you_mean(name, self.names())} (known: {known})"

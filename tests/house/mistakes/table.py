@@ -149,7 +149,7 @@ DEVICES = [
     Mistake("servo that does not answer", f"teleoperate {LEADER} --robot.type=so101_follower '--robot.port=emulated://so101?dead=3'", "elbow_flex", "id 3", "power|cable"),
     Mistake("leader that speaks another unit", f"{PAIR} --teleop.use_degrees=false", "shoulder_pan|use_degrees", "degrees|unit|deg", "use_degrees"),
     Mistake("leader with other joints", f"--plugin=two_joints.py teleoperate {ARM} --teleop.type=two_joints", "shoulder_pan", "missing|not", "two_joints|teleoperator|--teleop", (s.text("two_joints.py", s.TWO_JOINTS),)),
-    Mistake("camera that is not there", cameras("type: opencv, index_or_path: 77, width: 640, height: 480, fps: 30"), "77", "cannot be opened|not open|does not exist|not there", "lr info|/dev/video|index_or_path"),
+    Mistake("camera that is not there", cameras("type: opencv, index_or_path: 77, width: 640, height: 480, fps: 30"), "77", "cannot be opened|not open|does not exist|not there", "lr find-cameras|/dev/video|index_or_path"),
     Mistake("camera of another size", cameras("type: opencv, index_or_path: film.mp4, width: 640, height: 480, fps: 30"), "film.mp4|top", "640 ?x ?480.*128 ?x ?96|128 ?x ?96.*640 ?x ?480", "width", (s.film,)),
     Mistake("calibration file that is broken", f"{PAIR} --robot.calibration_dir=.", "blue.json", "JSON|line", "lr calibrate", (s.text("blue.json", '{"shoulder_pan": {'),)),
     Mistake("calibration file of another arm", f"{PAIR} --robot.calibration_dir=.", "blue.json", "shoulder_pan|left", "lr calibrate|--robot.id", (s.calibration("left", "right"),)),
