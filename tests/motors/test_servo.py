@@ -9,19 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lerobot_motors.buses.feetech.tables import RAM, REGISTERS
-from lerobot_motors.emulators.chain import Chain, Faults, checksum, split
-from lerobot_motors.emulators.motion import Trapezoid
-from lerobot_motors.emulators.servo import SPEED, Home, Servo
+from lerobot_motors.emulators import profiles
+from lerobot_motors.emulators.chain import Chain
+from lerobot_motors.emulators.dynamixel import ACCESS, LENGTH, LIMIT, RANGE, VELOCITY_UNIT, DynamixelServo
+from lerobot_motors.emulators.feetech import SPEED, FeetechServo
+from lerobot_motors.emulators.motion import Ramp, Trapezoid
+from lerobot_motors.emulators.servo import Joint
+from lerobot_motors.emulators.wires import FeetechWire, checksum
 
-HOME = Home(homing_offset=-413, range_min=910, range_max=3184)
+HOME = Joint("joint", 1, "sts3215", homing_offset=-413, range_min=910, range_max=3184)
 PLACES = st.floats(-4000, 4000)
 
 
-def servo(position: float = 2047, **registers: int) -> Servo:
-    made = Servo(1, HOME, position)
+def servo(position: float = 2047, **registers: int) -> FeetechServo:
+    made = FeetechServo(HOME, position)
     for name, value in registers.items():
         made.put(name, value)
     return made
+
+
+def dynamixel(position: float = 2047, model: str = "xm430-w350", **registers: int) -> DynamixelServo:
+    made = DynamixelServo(Joint("joint", 1, model, range_min=910, range_max=3184), position)
+    for name, value in registers.items():
+        made.put(name, value)
+    return made
+
+
+def after(seconds: float, moving: FeetechServo | DynamixelServo, hand: float | None = None) -> float:
+    """Where a servo is some time later, updated every 4 ms as the emulator does."""
+    start = getattr(moving, "clock", 0.0)
+    for step in range(int(seconds * 250) + 1):
+        moving.update(start + step / 250, hand)
+    moving.clock = start + seconds  # type: ignore[union-attr]
+    return moving.position
+
+
+def content(value: int, size: int) -> bytes:
+    return value.to_bytes(size, "little", signed=True)
 
 
 def packet(number: int, instruction: int, *data: int) -> bytes:
@@ -47,7 +71,7 @@ def test_a_servo_crosses_a_quarter_turn_in_about_six_tenths_of_a_second() -> Non
     moving.update(0.0, None)
     moving.update(0.3, None)
     assert 1900 < moving.position < 2200
-    assert moving.get("Present_Velocity") == SPEED
+    assert moving.get("Present_Velocity") == SPEED * 4096
     assert moving.get("Moving") == 1
     moving.update(0.6, None)
     assert moving.get("Present_Position") == 2524
@@ -122,16 +146,176 @@ def test_packets_are_found_in_noise_and_in_pieces(noise: bytes, cut: int) -> Non
     buffer, found = bytearray(), []
     for piece in (stream[:cut], stream[cut:]):
         buffer += piece
-        found += list(split(buffer))
+        found += list(FeetechWire(0).split(buffer))
     assert found == [wanted, wanted]
 
 
-def test_faults_spoil_every_nth_reply() -> None:
-    read = packet(1, 2, 3, 2)
-    dropping = Chain([servo()], Faults(drop=3))
-    assert [len(dropping.handle(read, 1_000_000)) for _ in range(6)] == [1, 1, 0, 1, 1, 0]
-    damaging = Chain([servo()], Faults(corrupt=2))
-    replies = [damaging.handle(read, 1_000_000)[0].packet for _ in range(2)]
-    assert [checksum(reply[2:-1]) == reply[-1] for reply in replies] == [True, False]
-    assert Chain([servo()], Faults(dead=(1,))).handle(read, 1_000_000) == []
-    assert Chain([servo()]).handle(read, 115_200) == []
+@given(velocity=st.floats(-2000, 2000), target=st.floats(-2000, 2000), acceleration=st.floats(500, 25_000))
+def test_a_ramp_ends_at_its_velocity_within_its_acceleration(
+    velocity: float, target: float, acceleration: float
+) -> None:
+    ramp = Ramp(1.0, 0.0, velocity, target, acceleration)
+    speeds = [ramp.at(1.0 + step / 100)[1] for step in range(1000)]
+    assert speeds[0] == velocity
+    assert speeds[-1] == target
+    assert all(abs(b - a) <= acceleration / 100 * 1.001 + 1e-6 for a, b in itertools.pairwise(speeds))
+    assert ramp.at(20.0)[0] - ramp.at(19.0)[0] == pytest.approx(target, abs=1e-6)
+
+
+@pytest.mark.parametrize("raw", [3000, -1200])
+def test_a_wheel_turns_at_its_speed_and_stops(raw: int) -> None:
+    wheel = FeetechServo(Joint("wheel", 7, "sts3215", mode=1), 0.0)
+    wheel.put("Torque_Enable", 1)
+    wheel.put("Goal_Velocity", raw)
+    assert after(4.0, wheel) == pytest.approx(4 * raw, rel=0.05)
+    assert wheel.get("Present_Velocity") == raw
+    assert wheel.get("Present_Position") == round(wheel.position) % 4096
+    wheel.put("Goal_Velocity", 0)
+    after(1.0, wheel)
+    assert wheel.get("Present_Velocity") == 0
+    assert wheel.get("Moving") == 0
+
+
+def test_step_mode_adds_and_pwm_mode_turns() -> None:
+    stepping = servo(2047, Operating_Mode=3)
+    stepping.write(40, b"\x01")
+    for _ in range(2):
+        stepping.write(REGISTERS["Goal_Position"].address, content(100, 2))
+    assert after(2.0, stepping) == 2247
+    turning = servo(2047, Operating_Mode=2, Torque_Enable=1, Goal_Time=1024 + 200)
+    assert 2047 - 460 < after(1.0, turning) < 2047 - 400
+
+
+def test_torque_128_makes_here_the_middle() -> None:
+    there = servo(1000)
+    there.write(40, b"\x80")
+    after(0.01, there)
+    assert there.get("Present_Position") == 2047
+    assert not there.torque
+
+
+def test_gravity_lets_a_joint_sag_and_its_load_show_it() -> None:
+    joint = profiles.SO101[1]
+    soft, stiff, free = (FeetechServo(joint, 2047) for _ in range(3))
+    for one in (soft, stiff, free):
+        one.gravity = 1.0
+    soft.put("P_Coefficient", 16)
+    stiff.put("I_Coefficient", 8)
+    for one in (soft, stiff):
+        one.put("Torque_Enable", 1)
+    assert after(2.0, soft) == pytest.approx(2047 - 0.35 * 60 * 2, abs=2)
+    assert after(2.0, stiff) == 2047
+    assert stiff.get("Present_Load") == 350
+    assert after(5.0, free) < joint.range_min
+    assert servo().get("Present_Load") == 0
+
+
+def test_power_up_keeps_the_eeprom_only() -> None:
+    once = servo(2047, Torque_Enable=1, P_Coefficient=16, Goal_Velocity=300)
+    once.restart()
+    assert (once.get("P_Coefficient"), once.get("Goal_Velocity"), once.torque) == (16, 0, False)
+    assert once.get("Homing_Offset") == HOME.homing_offset
+    once.forget()
+    assert (once.get("P_Coefficient"), once.get("Homing_Offset"), once.get("Max_Position_Limit")) == (32, 0, 4095)
+    assert once.id == 1
+
+
+# --- SCS ---------------------------------------------------------------------------------------------------------------
+
+
+def test_scs_registers_are_big_endian_and_unsigned() -> None:
+    finger = profiles.servos("hope_jr_hand", 0)[0]
+    assert finger.read(3, 2) == b"\x05\x04"
+    finger.write(40, b"\x01")
+    finger.write(42, (700).to_bytes(2, "big"))
+    after(2.0, finger)
+    assert finger.read(56, 2) == (700).to_bytes(2, "big")
+
+
+def test_scs_servos_know_no_sync_read_and_answer_a_broadcast_all_at_once() -> None:
+    hand = Chain(profiles.servos("hope_jr_hand", 0))
+    assert hand.handle(packet(0xFE, 0x82, 56, 2, 1, 2), 1_000_000) == []
+    (reply,) = hand.handle(packet(0xFE, 1), 1_000_000)
+    assert reply.packet[2] == 0, "the ids 1 to 16 on top of each other"
+    alone = Chain(hand.servos[2:3])
+    assert [reply.packet for reply in alone.handle(packet(0xFE, 1), 1_000_000)] == [packet(3, 0)]
+
+
+# --- Dynamixel ---------------------------------------------------------------------------------------------------------
+
+
+def test_writes_are_refused_as_the_e_manual_says() -> None:
+    one = dynamixel()
+    cases = {
+        ACCESS: (132, content(0, 4)),
+        LIMIT: (116, content(3500, 4)),
+        LENGTH: (116, content(0, 2)),
+        RANGE: (200, b"\0"),
+    }
+    for error, (address, data) in cases.items():
+        before = bytes(one.memory)
+        assert one.write(address, data) == error
+        assert bytes(one.memory) == before
+    assert one.write(11, b"\x04") == 0
+    assert one.write(64, b"\x01") == 0
+    assert one.write(11, b"\x03") == ACCESS, "the EEPROM takes the torque off"
+    assert one.write(116, content(90_000, 4)) == 0, "extended position"
+    assert dynamixel(model="xl430-w250").write(11, b"\x05") == LIMIT, "no current sensor"
+
+
+def test_switched_on_it_holds_where_it_is() -> None:
+    one = dynamixel(2047, Goal_Position=1000)
+    one.write(64, b"\x01")
+    assert after(1.0, one) == 2047
+
+
+@pytest.mark.parametrize("offset", [0, 700, -5000])
+def test_present_is_actual_plus_offset(offset: int) -> None:
+    one = dynamixel(1000)
+    one.write(20, content(offset, 4))
+    after(0.01, one)
+    assert one.get("Present_Position") == 1000 + offset
+
+
+def test_reverse_turns_the_direction_round() -> None:
+    one = dynamixel(1000, Operating_Mode=4)
+    one.write(10, b"\x01")
+    after(0.01, one)
+    assert one.get("Present_Position") == 4096 - 1000
+    after(2.0, one, hand=3500)
+    one.write(10, b"\x00")
+    after(0.01, one)
+    assert one.get("Present_Position") == 4096 - 3500
+
+
+def test_velocity_current_and_pwm_modes_end_at_the_stops() -> None:
+    one = dynamixel(2047, Operating_Mode=1)
+    one.write(64, b"\x01")
+    one.write(104, content(50, 4))
+    assert after(0.5, one) == pytest.approx(2047 + 0.5 * 50 * VELOCITY_UNIT, rel=0.02)
+    assert one.get("Present_Velocity") == 50
+    assert after(3.0, one) == pytest.approx(3184, abs=40)
+    assert one.get("Present_Velocity") == 0
+    for mode, register, value in ((0, 102, -600), (16, 100, -500)):
+        pushed = dynamixel(2047, Operating_Mode=mode)
+        pushed.write(64, b"\x01")
+        pushed.write(register, content(value, 2))
+        assert after(3.0, pushed) == pytest.approx(910, abs=40)
+
+
+def test_the_profile_limits_the_speed() -> None:
+    slow = dynamixel(1000, Profile_Velocity=20)
+    slow.write(64, b"\x01")
+    slow.write(116, content(3000, 4))
+    assert after(1.0, slow) == pytest.approx(1000 + 20 * VELOCITY_UNIT, rel=0.05)
+
+
+def test_a_shadow_servo_shares_the_axle() -> None:
+    chain = Chain(profiles.servos("viperx", 0))
+    chain.update(0.0)
+    shoulder, shadow = chain.servos[1:3]
+    shoulder.write(64, b"\x01")
+    shoulder.write(116, content(2300, 4))
+    for step in range(500):
+        chain.update(step / 250)
+    assert shoulder.get("Present_Position") == shadow.get("Present_Position") == 2300

@@ -134,20 +134,20 @@ class Spoiler:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._port, name)
 
-    def write(self, data: bytes) -> int:
-        self.written += data
-        return int(self._port.write(data))
+    def send(self, packet: bytes) -> None:
+        self.written += packet
+        self._port.send(packet)
 
-    def read(self, size: int) -> bytes:
-        data: bytes = self._port.read(size)
+    def receive(self, deadline: float) -> bytes:
+        data: bytes = self._port.receive(deadline)
         if not data or not self.fault:
             return data
+        while len(data) < 8 and (more := self._port.receive(deadline)):  # a whole reply of two bytes
+            data += more
         fault, self.fault = self.fault, ""
         if fault == "a flipped bit":
-            data += self._port.read(32)
             return data[:5] + bytes([data[5] ^ 0x10]) + data[6:]
         if fault == "half a reply":
-            data += self._port.read(32)
             return data[:4]
         return {"noise in front": b"\x00\xff\x13", "an echo": bytes(self.written[-8:])}[fault] + data
 
@@ -197,10 +197,9 @@ class FeetechSuite(MotorBusSuite):
 
     def spoiler(self, bus: Any) -> Spoiler:
         """The port of the bus, made to spoil replies."""
-        port = bus._wire._port
-        if not isinstance(port.ser, Spoiler):
-            port.ser = Spoiler(port.ser)
-        return port.ser
+        if not isinstance(bus._wire.port, Spoiler):
+            bus._wire.port = Spoiler(bus._wire.port)
+        return bus._wire.port
 
     def spoil(self, bus: Any, fault: str) -> None:
         self.spoiler(bus).fault = fault

@@ -64,10 +64,12 @@ class Codec(Protocol):
     Attributes:
         order: byte order of a register.
         overhead: bytes of a status packet around its data.
+        groups: whether servos answer a sync read and a broadcast ping; else they are asked one after the other.
     """
 
     order: Literal["little", "big"]
     overhead: int
+    groups: bool
 
     def ping(self, servo: int) -> bytes: ...
 

@@ -1,6 +1,6 @@
-"""The file through which an emulator shows its state and takes hands and scenes. Knows no servos and no numpy.
+"""The file through which an emulator shows its state and takes hands, scenes and faults. Knows no servos and no numpy.
 
-Layout, native byte order: eight int64 words, then blocks of 16 float64, then the device path. The emulator holds a lock on the
+Layout, native byte order: eight int64 words, then blocks of 16 float64, then the device path, then the text of an order. The emulator holds a lock on the
 file while it lives, which is how others know that it does.
 """
 
@@ -16,15 +16,18 @@ from pathlib import Path
 from lerobot_core.errors import ConfigError, NotConnected
 
 #: First word of the file; changes with the layout.
-MAGIC = 0x4C52_454D_5530_3101
+MAGIC = 0x4C52_454D_5530_3102
 #: Most motors of a chain, and size of each block.
 CAPACITY = 16
-BLOCKS = ("positions", "goals", "torque", "hand", "scene")
-WORDS = ("magic", "pid", "motors", "stamp")
+BLOCKS = ("positions", "goals", "torque", "loads", "status", "hand", "scene")
+#: `orders` counts the texts that were left for the emulator, `obeyed` those it has taken.
+WORDS = ("magic", "pid", "motors", "stamp", "heard", "orders", "obeyed")
 HEADER = 8 * 8
 BLOCK = 8 * CAPACITY
-PATH_SIZE = 256
-SIZE = HEADER + len(BLOCKS) * BLOCK + PATH_SIZE
+PATH_SIZE, ORDER_SIZE = 256, 1024
+PATH = HEADER + len(BLOCKS) * BLOCK
+ORDER = PATH + PATH_SIZE
+SIZE = ORDER + ORDER_SIZE
 
 
 def folder() -> Path:
@@ -92,12 +95,22 @@ class Memory:
 
     @property
     def device(self) -> str:
-        """Path of the pty."""
-        return self.map[SIZE - PATH_SIZE :].rstrip(b"\0").decode()
+        """Path of the pty; empty while it is unplugged."""
+        return self.map[PATH:ORDER].rstrip(b"\0").decode()
 
     @device.setter
     def device(self, path: str) -> None:
-        self.map[SIZE - PATH_SIZE :] = path.encode().ljust(PATH_SIZE, b"\0")
+        self.map[PATH:ORDER] = path.encode().ljust(PATH_SIZE, b"\0")
+
+    @property
+    def order(self) -> str:
+        """The last text left for the emulator."""
+        return self.map[ORDER:SIZE].rstrip(b"\0").decode()
+
+    @order.setter
+    def order(self, text: str) -> None:
+        self.map[ORDER:SIZE] = text.encode().ljust(ORDER_SIZE, b"\0")
+        self.set_word("orders", self.word("orders") + 1)
 
     def close(self) -> None:
         """Give the file and its lock back; the map goes with the last array on it."""

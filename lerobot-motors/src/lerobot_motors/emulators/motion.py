@@ -1,8 +1,9 @@
-"""How a servo gets to its goal: a trapezoid of speed, in closed form. *Pure.*"""
+"""How a servo gets where it should: trapezoids and ramps of speed, in closed form. *Pure.*"""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 
 class Trapezoid:
@@ -46,3 +47,51 @@ class Trapezoid:
             if passed < duration:
                 return position, velocity
         return self.goal, 0.0
+
+
+class Ramp:
+    """The way from a velocity to another under an acceleration limit; it goes on for ever.
+
+    Args:
+        start: time at which it begins [s].
+        position: there [ticks].
+        velocity: there [ticks/s].
+        target: velocity in the end [ticks/s].
+        acceleration: limit [ticks/s²].
+    """
+
+    def __init__(self, start: float, position: float, velocity: float, target: float, acceleration: float) -> None:
+        self._start = (start, position, velocity)
+        self._target = target
+        self._rise = abs(target - velocity) / acceleration
+        self._acceleration = math.copysign(acceleration, target - velocity)
+
+    def at(self, time: float) -> tuple[float, float]:
+        """(position [ticks], velocity [ticks/s]) at `time` [s], not before the start."""
+        start, position, velocity = self._start
+        rising = min(time - start, self._rise)
+        position += velocity * rising + self._acceleration * rising**2 / 2
+        if time - start < self._rise:
+            return position, velocity + self._acceleration * rising
+        return position + self._target * (time - start - rising), self._target
+
+
+class Reach(NamedTuple):
+    """To go to a place and stay there: goal [ticks], speed [ticks/s], acceleration [ticks/s²]."""
+
+    goal: float
+    speed: float
+    acceleration: float
+
+    def begin(self, now: float, position: float, velocity: float) -> Trapezoid:
+        return Trapezoid(now, position, velocity, *self)
+
+
+class Spin(NamedTuple):
+    """To turn: velocity [ticks/s], acceleration [ticks/s²]."""
+
+    velocity: float
+    acceleration: float
+
+    def begin(self, now: float, position: float, velocity: float) -> Ramp:
+        return Ramp(now, position, velocity, *self)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
-from lerobot_core.errors import NotConnected
-from lerobot_motors.emulators import memory
-from lerobot_motors.emulators.memory import CAPACITY, Memory
+from lerobot_core.errors import ConfigError, DeviceTimeout, NotConnected
+from lerobot_motors.emulators import faults, memory
+from lerobot_motors.emulators.memory import CAPACITY, ORDER_SIZE, Memory
+
+#: Longest an emulator may take to obey [s].
+PATIENCE = 2.0
 
 
 class EmulatorState:
@@ -35,6 +40,8 @@ class EmulatorState:
         self._positions = self._array("positions", self._motors)
         self._goals = self._array("goals", self._motors)
         self._torque = self._array("torque", self._motors)
+        self._loads = self._array("loads", self._motors)
+        self._status = self._array("status", self._motors)
 
     @property
     def positions(self) -> np.ndarray:
@@ -52,6 +59,26 @@ class EmulatorState:
         return self._torque != 0
 
     @property
+    def loads(self) -> np.ndarray:
+        """What their motors do (N,) float64 [‰ of their torque]."""
+        return self._loads.copy()
+
+    @property
+    def status(self) -> np.ndarray:
+        """The fault bits of each servo (N,) int64."""
+        return self._status.astype(np.int64)
+
+    @property
+    def heard(self) -> int:
+        """How many instructions it has heard."""
+        return self._memory.word("heard")
+
+    @property
+    def device(self) -> str:
+        """Path of its port; empty while it is unplugged."""
+        return self._memory.device
+
+    @property
     def stamp(self) -> int:
         """When the emulator last wrote, monotonic [ns]."""
         return self._memory.word("stamp")
@@ -59,6 +86,25 @@ class EmulatorState:
     @property
     def running(self) -> bool:
         return memory.running(self._path)
+
+    def inject(self, text: str) -> None:
+        """Let faults begin, as in `dead:id=3:for=1`; `at` and `cycle` count from now. They have begun when it returns.
+
+        Raises:
+            ConfigError: the text says something unknown.
+            DeviceTimeout: the emulator does not obey.
+        """
+        faults.parse(text)
+        if len(text.encode()) > ORDER_SIZE:
+            raise ConfigError(
+                f"faults for '{self.name}': at most {ORDER_SIZE} bytes at a time, got {len(text.encode())}"
+            )
+        self._memory.order = text
+        deadline = time.monotonic() + PATIENCE
+        while self._memory.word("obeyed") != self._memory.word("orders"):
+            if time.monotonic() > deadline or not self.running:
+                raise DeviceTimeout(f"emulator '{self.name}' took no faults", hint="is it still running?")
+            time.sleep(0.001)
 
     def close(self) -> None:
         """Give the file back."""

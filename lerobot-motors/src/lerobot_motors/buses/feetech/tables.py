@@ -1,32 +1,11 @@
-"""Facts about Feetech STS and SMS servos, protocol 0. Data only. Source: Feetech's STS3215 memory table (SMS/STS series)."""
+"""Facts about Feetech servos: STS and SMS (protocol 0), SCS (protocol 1). Data only.
+
+Source: Feetech's memory tables of the SMS/STS series (STS3215) and of the SCS series.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Register(NamedTuple):
-    """Where a value is, how many bytes it has, and which bit is its sign (None: unsigned)."""
-
-    address: int
-    size: int
-    sign_bit: int | None = None
-
-
-class Model(NamedTuple):
-    """Ticks per turn and the number the servo answers with (None: a series, any number)."""
-
-    resolution: int
-    number: int | None
-
-
-MODELS = {
-    "sts3215": Model(4096, 777),
-    "sts3250": Model(4096, 2825),
-    "sm8512bl": Model(4096, 11272),
-    "sts_series": Model(4096, None),
-    "sms_series": Model(4096, None),
-}
+from lerobot_motors.buses.family import Model, Register
 
 REGISTERS = {
     # EEPROM, read only
@@ -92,6 +71,43 @@ REGISTERS = {
     "Acceleration_Multiplier ": Register(86, 1),  # the ecosystem's key ends in a space
 }
 
+#: The SCS series has no homing offset, no operating mode and no signed values; the ecosystem's keys carry the factors.
+SCS_REGISTERS = {
+    **{name: place for name, place in REGISTERS.items() if place.address < 28},
+    "Protective_Torque": Register(37, 1),
+    "Protection_Time": Register(38, 1),
+    "Torque_Enable": Register(40, 1),
+    "Acceleration": Register(41, 1),
+    "Goal_Position": Register(42, 2),
+    "Running_Time": Register(44, 2),
+    "Goal_Velocity": Register(46, 2),
+    "Lock": Register(48, 1),
+    "Present_Position": Register(56, 2),
+    "Present_Velocity": Register(58, 2),
+    "Present_Load": Register(60, 2),
+    "Present_Voltage": Register(62, 1),
+    "Present_Temperature": Register(63, 1),
+    "Sync_Write_Flag": Register(64, 1),
+    "Status": Register(65, 1),
+    "Moving": Register(66, 1),
+    "PWM_Maximum_Step": Register(78, 1),
+    "Moving_Velocity_Threshold*50": Register(79, 1),
+    "DTs": Register(80, 1),
+    "Minimum_Velocity_Limit*50": Register(81, 1),
+    "Maximum_Velocity_Limit*50": Register(82, 1),
+    "Acceleration_2": Register(83, 1),
+}
+
+MODELS = {
+    "sts3215": Model(4096, 777, REGISTERS, 0),
+    "sts3250": Model(4096, 2825, REGISTERS, 0),
+    "sm8512bl": Model(4096, 11272, REGISTERS, 0),
+    "sts_series": Model(4096, None, REGISTERS, 0),
+    "sms_series": Model(4096, None, REGISTERS, 0),
+    "scs0009": Model(1024, 1284, SCS_REGISTERS, 1),
+    "scs_series": Model(1024, None, SCS_REGISTERS, 1),
+}
+
 #: First address after the EEPROM.
 RAM = 40
 #: Registers whose values are converted to user units.
@@ -115,5 +131,9 @@ RETURN_DELAY_UNIT = 2e-6
 POSITION_MODE = 0
 #: Bit of Phase that makes an sts3215 count angles over several turns.
 PHASE_MULTI_TURN = 0x10
+#: Registers next to each other that say how a servo is, the first and the last.
+WATCHED = ("Present_Position", "Moving")
+#: What Present_Voltage counts in [V].
+VOLTAGE_UNIT = 0.1
 #: Faults a servo reports with every reply, by bit.
 FAULTS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "overcurrent", 32: "overload"}

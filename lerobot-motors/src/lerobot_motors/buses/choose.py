@@ -1,0 +1,59 @@
+"""The bus that the motors of a robot need, by their models. Imports a family only when its motors are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from lerobot_core.errors import ConfigError, did_you_mean
+from lerobot_motors.buses.serial_bus import SerialBus
+from lerobot_motors.calibration import Motor
+
+#: Family → (models, options, bus) by import string.
+FAMILIES = {
+    "feetech": (
+        "lerobot_motors.buses.feetech.tables:MODELS",
+        "lerobot_motors.buses.feetech.config:FeetechConfig",
+        "lerobot_motors.buses.feetech.bus:FeetechBus",
+    ),
+}
+
+
+def bus_for(port: str, motors: Mapping[str, Motor], **options: Any) -> SerialBus:
+    """A bus, not connected, of the family that makes the motors.
+
+    Args:
+        port: serial or emulated port.
+        motors: the servos by name.
+        options: of the family's config, as `baudrate`.
+
+    Raises:
+        ConfigError: a model nobody makes, or models of several families on one port.
+    """
+    families = {family_of(motor.model) for motor in motors.values()}
+    if len(families) != 1:
+        raise ConfigError(
+            f"the motors on '{port}' are of {' and '.join(sorted(families)) or 'no family'}; a bus has one",
+            hint="give each family a port of its own",
+        )
+    _, config, bus = FAMILIES[families.pop()]
+    built: SerialBus = _load(bus)(_load(config)(port=port, motors=dict(motors), **options))
+    return built
+
+
+def family_of(model: str) -> str:
+    """Name of the family that has a model.
+
+    Raises:
+        ConfigError: none has.
+    """
+    known = {name: family for family, (models, _, _) in FAMILIES.items() for name in _load(models)}
+    if model not in known:
+        raise ConfigError(f"no motor model '{model}'{did_you_mean(model, known)}", hint=f"known: {', '.join(known)}")
+    return known[model]
+
+
+def _load(target: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,319 @@
+"""Transactions with servos by id and address: one question, its replies, a deadline. Knows no names, registers and units.
+
+No reply is taken for the answer to another question. Packets carry no number, but a servo answers in the order it was asked and a
+reply shows its size: a servo that still owes one is next asked for another size, a byte or two more than needed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+from lerobot_core.errors import NotConnected
+from lerobot_motors import emulators
+from lerobot_motors.buses import serial_ports
+from lerobot_motors.buses.family import BROADCAST, MAX_ID, Codec, Status
+from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.buses.port import Port
+
+T = TypeVar("T")
+
+#: What a reply may take beyond its time on the wire [ms]: two USB frames of 1 ms each; a pty hands bytes over by a worker of the
+#: kernel, which waits while the CPU is busy.
+SERIAL_SLACK, EMULATED_SLACK = 2.0, 250.0
+#: Most a scan waits for one id beyond the wire time [ms]: 254 of them are asked.
+SCAN_SLACK = 10.0
+#: Silence after which nobody else answers a broadcast ping [s].
+SCAN_SILENCE = 0.1
+#: Longest delay a servo can be set to before it replies [s]: 254 times 2 µs; assumed until its setting is known.
+LONGEST_DELAY = 0.508e-3
+#: A reply is owed this long at least [s]: no adapter holds bytes back longer.
+OWED = 0.1
+#: How many sizes a question can have.
+SIZES = 8
+#: How long a late reply of no distinct size may still trickle in [s].
+SETTLE = 0.002
+#: Bits of a byte on the wire.
+BITS = 10
+
+
+class Lost(Exception):
+    """No reply."""
+
+
+class Corrupt(Exception):
+    """A damaged reply, or one of the wrong size."""
+
+
+class Gathered(NamedTuple):
+    """What came of a question to several servos.
+
+    Attributes:
+        replies: by id; a servo whose reply did not come or was damaged is not in it.
+        damaged: ids of those whose reply came damaged.
+    """
+
+    replies: dict[int, Status]
+    damaged: set[int]
+
+
+class Wire:
+    """One open port. A lock keeps the transactions of several threads apart.
+
+    Args:
+        path: serial port or emulated one.
+        baudrate: bits per second.
+        slack_ms: what a reply may take beyond its time on the wire [ms]; None takes the usual.
+        health: where transactions are counted.
+
+    Attributes:
+        delays: pause of a servo before its reply [s], by id, where it is known.
+        slack: what a reply may take beyond its time on the wire [s].
+        port: the port itself.
+
+    Raises:
+        NotConnected: the port does not open.
+    """
+
+    def __init__(self, path: str, baudrate: int, slack_ms: float | None, health: BusHealth) -> None:
+        self.path = path
+        self.health = health
+        self.delays: dict[int, float] = {}
+        self._byte = BITS / baudrate
+        self._lock = threading.Lock()
+        self._owed: dict[int, dict[int, float]] = {}
+        self._emulator = emulators.open_port(path) if emulators.is_emulated(path) else None
+        usual = EMULATED_SLACK if self._emulator else SERIAL_SLACK
+        self.slack = (usual if slack_ms is None else slack_ms) / 1e3
+        try:
+            self.port = Port(self._emulator.path if self._emulator else path, baudrate)
+        except OSError as failure:
+            self._let_go()
+            raise serial_ports.cannot_open(path, failure) from failure
+
+    def close(self) -> None:
+        self.port.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._emulator is not None:
+            self._emulator.close()
+
+    # --- questions ----------------------------------------------------------------------------------------------------
+
+    def ping(self, codec: Codec, servo: int, slack: float | None = None) -> Status:
+        """
+        Raises:
+            Lost, Corrupt: the reply did not come, or not whole. NotConnected: the port is gone.
+        """
+        return self._one(codec, servo, codec.ping(servo), None, slack)
+
+    def read(self, codec: Codec, servo: int, address: int, size: int) -> Status:
+        """Bytes of a servo's memory. Raises as `ping`."""
+        return self._transact(lambda: _only(servo, self._read_one(codec, servo, address, size, None)))
+
+    def write(self, codec: Codec, servo: int, address: int, data: bytes) -> Status:
+        """Write a servo's memory; it has acknowledged it on return. Raises as `ping`."""
+        return self._one(codec, servo, codec.write(servo, address, data), 0)
+
+    def sync_read(
+        self, codec: Codec, servos: Sequence[int], address: int, size: int, until: float | None = None
+    ) -> Gathered:
+        """Bytes of the memories of several servos, in one transaction where the protocol has that.
+
+        Args:
+            until: latest time to wait for replies [s, monotonic], where that is before their deadline.
+
+        Raises:
+            NotConnected: the port is gone.
+        """
+        if codec.groups:
+            return self._transact(lambda: self._read_all(codec, servos, address, size, until))
+        replies: dict[int, Status] = {}
+        damaged: set[int] = set()
+        for servo in servos:
+            if until is None or time.monotonic() < until:
+                found = self._transact(partial(self._read_one, codec, servo, address, size, until))
+                replies |= found.replies
+                damaged |= found.damaged
+        return Gathered(replies, damaged)
+
+    def sync_write(self, codec: Codec, address: int, contents: Mapping[int, bytes]) -> None:
+        """Write the memories of several servos with one packet, which they do not acknowledge.
+
+        Raises:
+            NotConnected: the port is gone.
+        """
+        packet = codec.sync_write(address, contents)
+        self._transact(lambda: self.port.send(packet))
+
+    def scan(self, codec: Codec) -> list[int]:
+        """Ids of the servos that answer.
+
+        Raises:
+            NotConnected: the port is gone.
+        """
+        if codec.groups:
+            return sorted(self._transact(lambda: self._call_all(codec)))
+        found = []
+        for servo in range(MAX_ID + 1):
+            try:
+                found.append(self.ping(codec, servo, min(self.slack, SCAN_SLACK / 1e3)).id)
+            except (Lost, Corrupt):
+                continue
+        return found
+
+    def seconds(self, codec: Codec, servos: Collection[int], size: int, sent: int) -> float:
+        """Time on the wire of a question of `sent` bytes and its replies, with the pauses of the servos before them."""
+        delay = sum(self.delays.get(servo, LONGEST_DELAY) for servo in servos)
+        return (sent + len(servos) * (codec.overhead + size)) * self._byte + delay
+
+    # --- one transaction, under the lock ------------------------------------------------------------------------------
+
+    def _one(self, codec: Codec, servo: int, packet: bytes, size: int | None, slack: float | None = None) -> Status:
+        def ask() -> Status:
+            self._settle(servo)
+            return _only(servo, self._ask(codec, packet, (servo,), size, None, slack))
+
+        return self._transact(ask)
+
+    def _read_one(self, codec: Codec, servo: int, address: int, size: int, until: float | None) -> Gathered:
+        asked = self._distinct((servo,), size)
+        return self._ask(codec, codec.read(servo, address, asked), (servo,), asked, until)
+
+    def _read_all(self, codec: Codec, servos: Sequence[int], address: int, size: int, until: float | None) -> Gathered:
+        asked = self._distinct(servos, size)
+        return self._ask(codec, codec.sync_read(servos, address, asked), servos, asked, until)
+
+    def _ask(
+        self,
+        codec: Codec,
+        packet: bytes,
+        servos: Sequence[int],
+        size: int | None,
+        until: float | None,
+        slack: float | None = None,
+    ) -> Gathered:
+        """Send, and gather replies of `size` bytes (None: of any) until all are there or the deadline has passed."""
+        self._drain(codec)
+        slack = self.slack if slack is None else slack
+        self.port.send(packet)
+        started = time.monotonic()
+        deadline = started + self.seconds(codec, servos, size or 0, len(packet)) + slack
+        found = self._gather(codec, packet, servos, size, deadline if until is None else min(deadline, until), slack)
+        for servo in servos:
+            if servo in found.replies:
+                self._owed.pop(servo, None)
+            else:
+                self._owed.setdefault(servo, {})[size or 0] = started
+                self.health.count(servo, "corrupt" if servo in found.damaged else "lost")
+        return found
+
+    def _gather(
+        self, codec: Codec, packet: bytes, servos: Sequence[int], size: int | None, deadline: float, slack: float
+    ) -> Gathered:
+        received, replies, damaged = bytearray(), {}, set()
+        missing, place, echoed, extended = set(servos), 0, False, False
+        while missing:
+            chunk = self.port.receive(deadline)
+            if not chunk:
+                break
+            received += chunk
+            if not echoed:
+                if packet[: len(received)] == received:
+                    continue  # an adapter may give back what was sent, which looks like a reply
+                echoed = True
+                if received.startswith(packet):
+                    del received[: len(packet)]
+            for status in codec.split(received):
+                if status is None:
+                    damaged.update(servos[place : place + 1])
+                    place += 1
+                elif status.id in missing and (size is None or len(status.data) == size):
+                    missing.discard(status.id)
+                    replies[status.id] = status
+                    place = servos.index(status.id) + 1
+                elif not self._note_late(status):
+                    damaged.add(status.id)
+            if not extended and time.monotonic() > deadline:  # the machine stood still, not the servos
+                deadline, extended = time.monotonic() + slack, True
+        if received:
+            damaged.update(servos[place : place + 1])  # a part of a reply
+        return Gathered(replies, damaged & missing)
+
+    def _call_all(self, codec: Codec) -> set[int]:
+        packet, received, found = codec.ping(BROADCAST), bytearray(), set()
+        self._drain(codec)
+        self.port.send(packet)
+        while chunk := self.port.receive(time.monotonic() + max(SCAN_SILENCE, self.slack)):
+            received += chunk
+            if received.startswith(packet):
+                del received[: len(packet)]
+            found.update(status.id for status in codec.split(received) if status is not None)
+        return found
+
+    def _transact(self, call: Callable[[], T]) -> T:
+        with self._lock:
+            self.health.transactions += 1
+            try:
+                return call()
+            except OSError as failure:
+                raise NotConnected(
+                    f"serial port '{self.path}' is gone: {failure}",
+                    device=self.path,
+                    hint="check the USB cable, then connect again",
+                ) from failure
+
+    # --- replies that may still come ----------------------------------------------------------------------------------
+
+    def _distinct(self, servos: Iterable[int], size: int) -> int:
+        """The next size that none of the servos owes."""
+        if not self._owed:
+            return size
+        self._forget()
+        owed = {other for servo in servos for other in self._owed.get(servo, ())}
+        for other in range(size, size + SIZES):
+            if other not in owed:
+                return other
+        self._settle(*servos)
+        return size
+
+    def _settle(self, *servos: int) -> None:
+        """Wait out what servos owe, for a question whose reply has no other size."""
+        self._forget()
+        if any(servo in self._owed for servo in servos):
+            time.sleep(SETTLE)
+
+    def _forget(self) -> None:
+        before = time.monotonic() - max(OWED, 2 * self.slack)
+        for servo, sizes in list(self._owed.items()):
+            for size, asked in list(sizes.items()):
+                if asked < before:
+                    del sizes[size]
+            if not sizes:
+                del self._owed[servo]
+
+    def _drain(self, codec: Codec) -> None:
+        """Take what came since the last transaction, so that it answers no question."""
+        data = self.port.drain()
+        if data and self._owed:
+            for status in codec.split(bytearray(data)):
+                if status is not None:
+                    self._note_late(status)
+
+    def _note_late(self, status: Status) -> bool:
+        owed = self._owed.get(status.id, {}).pop(len(status.data), None) is not None
+        if owed:
+            self.health.count(status.id, "late")
+        return owed
+
+
+def _only(servo: int, found: Gathered) -> Status:
+    if servo in found.replies:
+        return found.replies[servo]
+    if servo in found.damaged:
+        raise Corrupt("its checksum or its size is wrong")
+    raise Lost
