@@ -183,9 +183,10 @@ def source():
 
 @pytest.fixture
 def stream(source):
-    stream = FrameStream("wrist", source, freeze_s=0.1)
+    stream = FrameStream("wrist", source, freeze_frames=2)
     stream.start()
     stream.after(0, 1.0)
+    stream.watch()
     yield stream
     source.release.set()
     stream.stop()

@@ -8,18 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 
 from lerobot_core import roles
 from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
-from lerobot_core.testing import CameraSuite, MotorBusSuite, RobotSuite, TeleoperatorSuite
+from lerobot_core.testing import MotorBusSuite, RobotSuite, TeleoperatorSuite
 from lerobot_motors import emulators, so_arm
-from lerobot_motors.cameras.pattern import decode, draw
 
 #: an emulated arm that nobody else on this machine is using
 NAME = f"conformance-{os.getpid()}"
@@ -32,12 +29,6 @@ def powered() -> Iterator[None]:
     port = emulators.open_port(PORT)
     yield
     port.close()
-
-
-def drawn(picture: np.ndarray) -> np.ndarray:
-    """What the pattern with this picture's number looks like, (H, W, 3) int."""
-    height, width, _ = picture.shape
-    return draw(decode(picture), width, height).astype(int)
 
 
 class SoFollowerSuite(RobotSuite):
@@ -79,48 +70,6 @@ class ScriptedLeaderSuite(TeleoperatorSuite):
     def teleoperator(self) -> Iterator[Any]:
         with powered():
             yield choose(roles.Teleoperator, "scripted_leader", name=NAME).build()
-
-
-class PatternSuite(CameraSuite):
-    """Red grows along the columns, green down the rows, but for the moving bar."""
-
-    changes = True
-
-    def looks_right(self, picture: Any) -> bool:
-        return bool(abs(picture - drawn(picture)).max() == 0)
-
-
-class OpencvSuite(CameraSuite):
-    """A film of two seconds instead of a camera."""
-
-    changes = True
-
-    def looks_right(self, picture: Any) -> bool:
-        """The film's pictures, which OpenCV took for BGR, up to what their coding loses."""
-        return bool(abs(picture[..., ::-1] - drawn(picture)).mean() < 12)
-
-    @pytest.fixture
-    def camera(self, tmp_path: Path) -> Any:
-        import cv2  # optional: the component says that it needs it
-
-        film = tmp_path / "film.avi"
-        writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 50, (160, 96))
-        for number in range(100):
-            writer.write(draw(number, 160, 96))
-        writer.release()
-        options = {"warmup_s": 0.0, "width": 160, "height": 96, "fps": 50.0}
-        return choose(roles.Camera, "opencv", index_or_path=str(film), **options).build()
-
-
-class EmulatedCameraSuite(CameraSuite):
-    """A camera that looks at the emulated arm; it has a new picture whenever it is asked."""
-
-    on_demand = True
-
-    @pytest.fixture
-    def camera(self) -> Iterator[Any]:
-        with powered():
-            yield choose(roles.Camera, "emulated", name=NAME, width=160, height=120).build()
 
 
 class Spoiler:

@@ -63,15 +63,15 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.opencv:OpencvCamera",
             "USB cameras, video files and streams through OpenCV",
             needs=("cv2=lerobot-motors[opencv]",),
-            suite=f"{_SUITES}:OpencvSuite",
+            suite=f"{_SUITES}_cameras:OpencvSuite",
         ),
         Component(
             "pattern",
             f"{configs}:PatternConfig",
-            f"{cameras}.pattern:PatternCamera",
+            f"{cameras}.pattern:pattern",
             "Pictures that show their own number; no hardware",
             example={"fps": 60.0, "width": 64, "height": 48},
-            suite=f"{_SUITES}:PatternSuite",
+            suite=f"{_SUITES}_cameras:PatternSuite",
         ),
         Component(
             "emulated",
@@ -79,7 +79,23 @@ def lr_cameras() -> list[Component]:
             f"{cameras}.emulated:EmulatedCamera",
             "Pictures of an emulated arm and the demo's goal; no hardware",
             example={"name": "so101"},
-            suite=f"{_SUITES}:EmulatedCameraSuite",
+            suite=f"{_SUITES}_cameras:EmulatedCameraSuite",
+        ),
+        Component(
+            "intelrealsense",
+            f"{configs}:RealsenseConfig",
+            f"{cameras}.realsense:RealsenseCamera",
+            "Intel RealSense cameras: colour and depth",
+            needs=("pyrealsense2=lerobot-motors[realsense]",),
+            suite=f"{_SUITES}_cameras:RealsenseSuite",
+        ),
+        Component(
+            "zmq",
+            f"{configs}:ZmqConfig",
+            f"{cameras}.zmq:ZmqCamera",
+            "Cameras of another machine, as `lr camera-server` gives them",
+            needs=("zmq=lerobot-motors[zmq]", "cv2=lerobot-motors[zmq]"),
+            suite=f"{_SUITES}_cameras:ZmqSuite",
         ),
     ]
 
@@ -94,6 +110,8 @@ def lr_commands() -> list[Command]:
         Command("demo", f"{commands}.demo:demo", "Watch the whole loop work on an emulated arm, in one command"),
         Command("calibrate", f"{commands}.calibrate:calibrate", "Calibrate a robot or a teleoperator"),
         Command("find-port", f"{commands}.find_port:find_port", "Tell which serial port an arm is on"),
+        Command("find-cameras", f"{commands}.find_cameras:find_cameras", "List the cameras and save a picture of each"),
+        Command("camera-server", f"{commands}.camera_server:camera_server", "Give cameras to another machine"),
     ]
 
 

@@ -7,106 +7,81 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lerobot_core.clock import MonotonicClock, Rate
-from lerobot_core.errors import DeviceError, NotConnected
+from lerobot_core.errors import DeviceError
+from lerobot_motors.cameras import identity
 from lerobot_motors.cameras.configs import OpencvConfig
-from lerobot_motors.cameras.stream import Frame, FrameStream
+from lerobot_motors.cameras.live import LiveCamera
 
-#: Longest wait of `read` for the next picture [s].
-READ_TIMEOUT = 10.0
 ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, -90: cv2.ROTATE_90_COUNTERCLOCKWISE}
+#: Value of CAP_PROP_AUTO_EXPOSURE that means "by hand": V4L2_EXPOSURE_MANUAL of the Linux kernel, 0.25 elsewhere.
+MANUAL_EXPOSURE = {cv2.CAP_V4L2: 1.0}
 
 logger = logging.getLogger(__name__)
 # a camera that does not open is said by the error; OpenCV's own lines for each backend it tried hide it
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
 
 
-class OpencvCamera:
-    """A source that OpenCV opens: pictures (H, W, 3) uint8, read by a thread of their own."""
+class OpencvCamera(LiveCamera):
+    """A source that OpenCV opens."""
 
     def __init__(self, config: OpencvConfig) -> None:
+        super().__init__(config, str(config.index_or_path))
         self.config = config
-        self.name = str(config.index_or_path)
-        self.fps = config.fps or 0.0
-        self.width = config.width or 0
-        self.height = config.height or 0
-        self.stamp = 0
-        self._file = Path(self.name).is_file()
+        self._source = str(config.index_or_path)
+        self._file = Path(self._source).is_file()
         self._capture: cv2.VideoCapture | None = None
-        self._stream: FrameStream | None = None
         self._rate: Rate | None = None
-        self._returned = 0
+        self._device: Path | None = None
+        self._names: list[str] = []
 
-    @property
-    def is_connected(self) -> bool:
-        return self._stream is not None
-
-    def connect(self) -> None:
-        """Open the source, check its size and rate, start the reader, wait for the first picture.
-
-        Raises:
-            DeviceError: it cannot be opened, gives another size or rate than asked, or gives no picture.
-        """
-        if self.is_connected:
-            raise DeviceError(f"camera '{self.name}' is connected already", device=self.name)
-        self._capture = self._open()
-        try:
-            self._settle(self._capture)
-            self._start()
-        except BaseException:
-            self.disconnect()
-            raise
-
-    def read(self) -> np.ndarray:
-        """The next picture (H, W, 3); waits for it up to 10 s."""
-        stream = self._running()
-        return self._take(stream.after(stream.number, READ_TIMEOUT))
-
-    def async_read(self, timeout_ms: float = 200) -> np.ndarray:
-        """The newest picture (H, W, 3) not returned before; waits at most `timeout_ms`.
-
-        Raises:
-            DeviceTimeout: none came.
-        """
-        return self._take(self._running().after(self._returned, timeout_ms / 1e3))
-
-    def read_latest(self, max_age_ms: float = 500) -> np.ndarray:
-        """The newest picture (H, W, 3), returned before or not; waits for nothing.
-
-        Raises:
-            DeviceTimeout: it is older than `max_age_ms`.
-        """
-        return self._take(self._running().newest(max_age_ms / 1e3))
-
-    def disconnect(self) -> None:
-        stream, self._stream = self._stream, None
-        capture, self._capture = self._capture, None
-        stopped = stream is None or stream.stop()
-        if capture is not None and stopped:  # releasing a capture that another thread reads crashes OpenCV
-            capture.release()
-        elif not stopped:
-            logger.warning("camera '%s' does not return from reading; it is left to the end of the process", self.name)
-
-    def _open(self) -> cv2.VideoCapture:
-        source = int(self.name) if self.name.isdecimal() else self.name
-        capture = cv2.VideoCapture(source, self.config.backend)
+    def _open(self) -> None:
+        self._identify()
+        source = int(self._source) if self._source.isdecimal() else self._source
+        self._capture = capture = cv2.VideoCapture(source, self.config.backend)
         if not capture.isOpened():
-            capture.release()
             raise DeviceError(
                 f"camera '{self.name}' cannot be opened",
                 device=self.name,
-                hint="give index_or_path a device of /dev/v4l/by-id, and see that no other program holds it",
+                hint="`lr find-cameras` lists what is there; see that no other program holds it",
             )
-        return capture
+        self._settle(capture)
+        if self._file:
+            if self.fps <= 0:
+                raise DeviceError(f"camera '{self.name}': the file does not say its rate", device=self.name)
+            self._rate = Rate(self.fps, MonotonicClock(spin=0.0))  # spinning would take time from the control loop
+
+    def _identify(self) -> None:
+        """Remember which camera this is; refuse another than the one asked for."""
+        self._device = identity.device_of(self._source)
+        self._names = identity.names_of(self._device) if self._device is not None else []
+        wanted = self.config.identity
+        if wanted is None or identity.is_named(wanted, self._names):
+            return
+        place = identity.place_of(wanted)
+        raise DeviceError(
+            f"camera '{self.name}' should be '{wanted}', found {', '.join(self._names) or 'no name at all'}",
+            device=self.name,
+            hint=f"'{wanted}' is now {place}" if place else f"'{wanted}' is not plugged in; see `lr find-cameras`",
+        )
+
+    def _lost(self) -> str:
+        if self._device is None:
+            return ""
+        if not self._device.exists():
+            return f"it was unplugged: {self._device} is gone"
+        names = identity.names_of(self._device)
+        if names != self._names:
+            return f"{self._device} was {self._names[:1]} and is now {names[:1]}: cameras changed places"
+        return ""
 
     def _settle(self, capture: cv2.VideoCapture) -> None:
-        """Ask for format, size and rate, then take over what the source really gives."""
+        """Ask for format, size, rate, exposure and focus, then take over what the source really gives."""
         config, turned = self.config, self.config.rotation in (90, -90)
         if config.fourcc:
             wanted = cv2.VideoWriter.fourcc(*config.fourcc)
@@ -129,25 +104,32 @@ class OpencvCamera:
             hint = f"ask for fps: {fps:g}, or for another pixel format with fourcc: MJPG"
             raise self._refused(f"{config.fps:g} Hz", f"{fps:g} Hz", hint)
         self.width, self.height, self.fps = width, height, fps
+        self._fix(capture)
+
+    def _fix(self, capture: cv2.VideoCapture) -> None:
+        """Exposure and focus by hand, where they were asked for."""
+        manual = MANUAL_EXPOSURE.get(int(capture.get(cv2.CAP_PROP_BACKEND)), 0.25)
+        for what, automatic, off, key, value in (
+            ("exposure", cv2.CAP_PROP_AUTO_EXPOSURE, manual, cv2.CAP_PROP_EXPOSURE, self.config.exposure),
+            ("focus", cv2.CAP_PROP_AUTOFOCUS, 0.0, cv2.CAP_PROP_FOCUS, self.config.focus),
+        ):
+            if value is None:
+                continue
+            capture.set(automatic, off)
+            if not capture.set(key, value) or not math.isclose(capture.get(key), value, abs_tol=0.5):
+                hint = f"leave {what} out, or give a value this camera takes: `v4l2-ctl --list-ctrls` lists them"
+                raise self._refused(f"{what} {value:g}", f"{capture.get(key):g}", hint)
 
     def _refused(self, asked: str, given: str, hint: str) -> DeviceError:
         return DeviceError(f"camera '{self.name}': asked for {asked}, it gives {given}", device=self.name, hint=hint)
 
-    def _start(self) -> None:
-        if self._file:
-            if self.fps <= 0:
-                raise DeviceError(f"camera '{self.name}': the file does not say its rate", device=self.name)
-            self._rate = Rate(self.fps, MonotonicClock(spin=0.0))  # spinning would take time from the control loop
-        self._returned = 0
-        self._stream = FrameStream(self.name, self._grab, freeze_s=0.0 if self._file else self.config.freeze_s)
-        self._stream.start()
-        self._stream.after(0, READ_TIMEOUT)
-        if not self._file:
-            time.sleep(self.config.warmup_s)
-        self._returned = self._stream.number
+    def _warms_up(self) -> bool:
+        return not self._file
+
+    def _freeze_frames(self) -> int:
+        return 0 if self._file else self.config.freeze_frames
 
     def _grab(self) -> np.ndarray | None:
-        """The next picture of the source; runs in the reader's thread."""
         capture = self._capture
         if capture is None:
             return None
@@ -165,13 +147,10 @@ class OpencvCamera:
             picture = cv2.rotate(picture, ROTATIONS[self.config.rotation])
         return picture
 
-    def _running(self) -> FrameStream:
-        if self._stream is None:
-            raise NotConnected(
-                f"camera '{self.name}' is not connected", device=self.name, hint="call connect() before reading"
-            )
-        return self._stream
-
-    def _take(self, frame: Frame) -> np.ndarray:
-        self._returned, self.stamp = frame.number, frame.stamp
-        return frame.picture
+    def _close(self, stopped: bool) -> None:
+        capture, self._capture = self._capture, None
+        self._rate = None
+        if capture is not None and stopped:  # releasing a capture that another thread reads crashes OpenCV
+            capture.release()
+        elif not stopped:
+            logger.warning("camera '%s' does not return from reading; it is left to the end of the process", self.name)

@@ -11,9 +11,12 @@ import time
 
 import numpy as np
 
-from lerobot_core.clock import MonotonicClock
+from lerobot_core.clock import MonotonicClock, Rate
 from lerobot_core.errors import DeviceTimeout, NotConnected
+from lerobot_core.roles import Camera
 from lerobot_motors.cameras.configs import PatternConfig
+from lerobot_motors.cameras.live import LiveCamera
+from lerobot_motors.cameras.stream import FRESH_PERIODS
 
 BITS = 16
 
@@ -41,6 +44,11 @@ def decode(picture: np.ndarray) -> int:
         cell = picture[height // 16 : height * 3 // 16, middle - 1 : middle + 1]
         number = number << 1 | int(cell.mean() > 127)
     return number
+
+
+def pattern(config: PatternConfig) -> Camera:
+    """The camera of these options: exact by the clock, or read by a thread like a real one where it has a fault."""
+    return FaultyPattern(config) if config.faulty else PatternCamera(config)
 
 
 class PatternCamera:
@@ -81,13 +89,14 @@ class PatternCamera:
             )
         return self._take(index)
 
-    def read_latest(self, max_age_ms: float = 500) -> np.ndarray:
+    def read_latest(self, max_age_ms: float | None = None) -> np.ndarray:
         """The newest picture (H, W, 3), returned before or not; waits for nothing.
 
         Raises:
-            DeviceTimeout: it is older than `max_age_ms`.
+            DeviceTimeout: it is older than `max_age_ms`, by default two periods.
         """
         index = self._newest()
+        max_age_ms = FRESH_PERIODS / self.fps * 1e3 if max_age_ms is None else max_age_ms
         age = (time.monotonic_ns() - self._due(index)) / 1e6
         if age > max_age_ms:
             raise DeviceTimeout(f"camera '{self.name}': the newest picture is {age:.0f} ms old", device=self.name)
@@ -114,3 +123,33 @@ class PatternCamera:
         self._clock.sleep_until(self.stamp)
         self._returned = index
         return draw(self.config.start + index, self.width, self.height)
+
+
+class FaultyPattern(LiveCamera):
+    """The same pictures from a source with faults, so that what a real camera does at its worst can be tried out."""
+
+    def __init__(self, config: PatternConfig) -> None:
+        super().__init__(config, "pattern")
+        self.config = config
+        self._open()
+
+    def _open(self) -> None:
+        self._count, self._rate = -1, Rate(self.config.fps, MonotonicClock(spin=0.0))
+
+    def _grab(self) -> np.ndarray:
+        config = self.config
+        self._next()
+        if config.drop and self._count % config.drop == config.drop - 1:
+            self._next()
+        if config.unplug and self._count >= config.unplug:
+            raise OSError("it was unplugged")
+        shown = min(self._count, config.freeze - 1) if config.freeze else self._count
+        return draw(config.start + shown, config.width, config.height)
+
+    def _next(self) -> None:
+        self._count += 1
+        self._rate.wait()
+        time.sleep(self.config.slow_s)
+
+    def _close(self, stopped: bool) -> None:
+        """There is nothing to close."""

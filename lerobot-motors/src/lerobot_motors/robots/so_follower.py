@@ -15,7 +15,7 @@ from lerobot_motors import so_arm, units
 from lerobot_motors.arm import SETUP_RETRIES, Arm
 from lerobot_motors.buses.feetech.tables import PHASE_MULTI_TURN, POSITION_MODE
 from lerobot_motors.buses.health import BusHealth
-from lerobot_motors.cameras.stream import newest
+from lerobot_motors.cameras import rig
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.robots.configs import SoFollowerConfig
 
@@ -54,16 +54,12 @@ class SoFollower:
             prompt=prompt,
         )
         self.bus = self._arm.bus
-        self.cameras: dict[str, Camera] = {name: choice.build() for name, choice in config.cameras.items()}
+        self.cameras: dict[str, Camera] = rig.build(config.cameras)
         self._caps = _caps(config)
-        for name, camera in self.cameras.items():
-            if not (camera.width and camera.height and camera.fps):
-                raise ConfigError(f"camera '{name}' of a robot needs width, height and fps", hint="give all three")
 
     @property
     def observation_features(self) -> Mapping[str, Any]:
-        pictures = {name: (camera.height, camera.width, 3) for name, camera in self.cameras.items()}
-        return {**self.action_features, **pictures}
+        return {**self.action_features, **rig.features(self.cameras)}
 
     @property
     def action_features(self) -> Mapping[str, Any]:
@@ -132,10 +128,8 @@ class SoFollower:
         positions = self.bus.sync_read("Present_Position", num_retry=self.config.num_read_retries)
         observation: dict[str, Any] = {joint + POS: value for joint, value in positions.items()}
         stamps = dict.fromkeys(observation, stamp)
-        for name, camera in self.cameras.items():
-            observation[name] = newest(camera)
-            stamps[name] = camera.stamp
-        return {**observation, "stamps": stamps}
+        pictures, seen = rig.look(self.cameras)
+        return {**observation, **pictures, "stamps": {**stamps, **seen}}
 
     def send_action(self, action: Action) -> dict[str, float]:
         """Move towards the action; returns it as sent, within each joint's range and `max_relative_target`.

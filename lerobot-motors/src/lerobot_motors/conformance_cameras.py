@@ -1,0 +1,136 @@
+"""What the conformance suites must know of the cameras here: their scenes, and what stands in for their hardware."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lerobot_core import roles
+from lerobot_core.clock import MonotonicClock, Rate
+from lerobot_core.config import choose
+from lerobot_core.testing import CameraSuite
+from lerobot_motors.cameras.configs import RealsenseConfig
+from lerobot_motors.cameras.pattern import decode, draw
+from lerobot_motors.cameras.realsense import RealsenseCamera
+from lerobot_motors.cameras.realsense_sdk import Given
+from lerobot_motors.conformance import NAME, powered
+
+
+def drawn(picture: np.ndarray) -> np.ndarray:
+    """What the pattern with this picture's number looks like, (H, W, 3) int."""
+    height, width, _ = picture.shape
+    return draw(decode(picture), width, height).astype(int)
+
+
+class PatternSuite(CameraSuite):
+    """Red grows along the columns, green down the rows, but for the moving bar."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        return bool(abs(picture - drawn(picture)).max() == 0)
+
+
+class OpencvSuite(CameraSuite):
+    """A film of two seconds instead of a camera."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        """The film's pictures, which OpenCV took for BGR, up to what their coding loses."""
+        return bool(abs(picture[..., ::-1] - drawn(picture)).mean() < 12)
+
+    @pytest.fixture
+    def camera(self, tmp_path: Path) -> Any:
+        import cv2  # optional: the component says that it needs it
+
+        film = tmp_path / "film.avi"
+        writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 50, (160, 96))
+        for number in range(100):
+            writer.write(draw(number, 160, 96))
+        writer.release()
+        options = {"warmup_s": 0.0, "width": 160, "height": 96, "fps": 50.0}
+        return choose(roles.Camera, "opencv", index_or_path=str(film), **options).build()
+
+
+class FakePipeline:
+    """A RealSense without one: the pattern in colour, and a depth of as many steps as the picture has columns."""
+
+    given = Given(width=160, height=96, fps=50.0, depth_step_mm=0.1)
+
+    def __init__(self) -> None:
+        self._rate, self._count = Rate(self.given.fps, MonotonicClock(spin=0.0)), 0
+        self.stopped = False
+
+    def wait(self, timeout_ms: int) -> tuple[np.ndarray, np.ndarray]:
+        self._rate.wait()
+        self._count += 1
+        steps = np.broadcast_to(np.arange(self.given.width, dtype=np.uint16), (self.given.height, self.given.width))
+        return draw(self._count, self.given.width, self.given.height), steps * 10
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class RealsenseSuite(CameraSuite):
+    """A camera on the pipeline above, so that no device and no library of its maker is needed."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        return bool(abs(picture - drawn(picture)).max() == 0)
+
+    @pytest.fixture
+    def camera(self) -> Any:
+        config = RealsenseConfig(serial_number_or_name="0", warmup_s=0.0, use_depth=True, max_age_s=0.5)
+        return RealsenseCamera(config, start=lambda config: FakePipeline())
+
+
+class ZmqSuite(CameraSuite):
+    """A camera of a server on this machine."""
+
+    changes = True
+
+    def looks_right(self, picture: Any) -> bool:
+        """The pattern's pictures, up to what their coding loses."""
+        return bool(abs(picture - drawn(picture)).mean() < 12)
+
+    @pytest.fixture
+    def port(self) -> Iterator[int]:
+        from lerobot_motors.cameras.server import serve  # optional: the component says that it needs it
+
+        known: queue.Queue[int] = queue.Queue()
+        stop = threading.Event()
+        options = {"address": "127.0.0.1", "port": 0, "fps": 50.0, "quality": 90, "stop": stop.is_set}
+        pattern = choose(roles.Camera, "pattern", fps=50.0, width=160, height=96).build()
+        pattern.connect()
+        thread = threading.Thread(target=serve, args=({"front": pattern},), kwargs={**options, "ready": known.put})
+        thread.start()
+        yield known.get(timeout=5)
+        stop.set()
+        thread.join()
+        pattern.disconnect()
+
+    @pytest.fixture
+    def camera(self, port: int) -> Any:
+        options = {"fps": 50.0, "width": 160, "height": 96, "warmup_s": 0.0, "freeze_frames": 0}
+        return choose(
+            roles.Camera, "zmq", server_address="127.0.0.1", port=port, camera_name="front", **options
+        ).build()
+
+
+class EmulatedCameraSuite(CameraSuite):
+    """A camera that looks at the emulated arm; it has a new picture whenever it is asked."""
+
+    on_demand = True
+
+    @pytest.fixture
+    def camera(self) -> Iterator[Any]:
+        with powered():
+            yield choose(roles.Camera, "emulated", name=NAME, width=160, height=120).build()
