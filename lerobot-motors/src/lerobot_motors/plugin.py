@@ -33,6 +33,15 @@ def lr_teleoperators() -> list[Component]:
             example={"name": "so101"},
             suite=f"{_SUITES}:ScriptedLeaderSuite",
         ),
+        Component(
+            "scripted_picker",
+            "lerobot_motors.envs.picker:ScriptedPickerConfig",
+            "lerobot_motors.envs.picker:ScriptedPicker",
+            "Brings the simulated cube to its zone by itself; no hardware",
+            needs=("mujoco=lerobot-motors[sim]",),
+            example={"name": "so101"},
+            suite=f"{_SUITES}:ScriptedPickerSuite",
+        ),
         Component("so101_leader", config, build, "SO-101 arm, held by a person", **known),
         Component("so100_leader", config, build, "SO-100 arm, held by a person", **known),
     ]
@@ -80,6 +89,15 @@ def lr_cameras() -> list[Component]:
             "Pictures of an emulated arm and the demo's goal; no hardware",
             example={"name": "so101"},
             suite=f"{_SUITES}_cameras:EmulatedCameraSuite",
+        ),
+        Component(
+            "simulated",
+            f"{configs}:SimulatedConfig",
+            f"{cameras}.simulated:SimulatedCamera",
+            "Pictures of a simulated world around an emulated arm; no hardware",
+            needs=("mujoco=lerobot-motors[sim]",),
+            example={"name": "so101", "width": 64, "height": 48},
+            suite=f"{_SUITES}_cameras:SimulatedSuite",
         ),
         Component(
             "intelrealsense",
