@@ -27,13 +27,13 @@ _NEAR = 2.0
 #: Share of the way left that is made good per second near a waypoint [1/s].
 _GAIN = 12.0
 #: Heights of the tip over the table: carrying, gripping, letting go [m].
-_HIGH, _LOW, _DROP = 0.08, 0.006, 0.010
+_HIGH, _LOW, _DROP = 0.06, 0.006, 0.010
 #: Room between the fixed jaw and the cube before gripping, and between the jaws [m].
 _ROOM, _OPEN = 0.005, 0.05
 #: How long the gripper takes to close or open [s], and the cube to lie still in the zone [s].
 _GRIP, _REST = 0.4, 0.3
 #: Where the arm starts: the tip's middle, and how far from it a start may be [m].
-_HOME, _SPREAD = (0.21, 0.0, 0.13), (0.02, 0.04, 0.02)
+_HOME, _SPREAD = (0.20, 0.0, 0.065), (0.02, 0.04, 0.01)
 
 
 @attrs.frozen(kw_only=True)

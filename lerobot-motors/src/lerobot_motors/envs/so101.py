@@ -93,7 +93,11 @@ def joints_above(place: np.ndarray, heading: float, opening: float) -> np.ndarra
     lift = _UPPER_RISE - upper
     elbow = _FORE_RISE - (upper - (math.pi - inner)) - lift
     roll = math.remainder(heading + pan, 2 * math.pi)
-    return np.array([pan, lift, elbow, math.pi / 2 - lift - elbow, roll, opening])
+    joints = np.array([pan, lift, elbow, math.pi / 2 - lift - elbow, roll, opening])
+    low, high = np.radians(RANGES).T
+    if not np.all((joints >= low - 1e-9) & (joints <= high + 1e-9)):
+        raise ValueError(f"({x:.3f}, {y:.3f}, {place[2]:.3f}) m needs a joint beyond its range: {np.degrees(joints).round(1)}")
+    return joints
 
 
 def opening(width: float) -> float:
