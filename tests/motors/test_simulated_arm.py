@@ -71,7 +71,7 @@ def test_the_arm_gets_where_it_is_sent(distance, direction, turn, height):
 
 @pytest.mark.parametrize("place", [(0.6, 0.0, 0.0), (0.2, 0.0, 0.2)], ids=["too far", "wrist beyond its range"])
 def test_a_place_out_of_reach_is_refused(place):
-    with pytest.raises(ValueError, match="m (is out of|needs a joint)"):
+    with pytest.raises(ValueError, match=r"m (is out of|needs a joint)"):
         so101.joints_above(np.array(place), 0.0, 0.0)
 
 

@@ -140,12 +140,16 @@ class EmulatedCameraSuite(CameraSuite):
 class SimulatedSuite(CameraSuite):
     """A camera above the table; the world stays while what is tested comes and goes."""
 
-    @pytest.fixture
-    def camera(self) -> Iterator[Any]:
+    @pytest.fixture(scope="class")
+    def world(self) -> Iterator[Any]:
         with powered():
             world = envs.open_world(NAME)
-            yield choose(roles.Camera, "simulated", name=NAME, view="top", width=160, height=120).build()
+            yield world
             world.close()
+
+    @pytest.fixture
+    def camera(self, world: Any) -> Any:
+        return choose(roles.Camera, "simulated", name=NAME, view="top", width=160, height=120).build()
 
     def looks_right(self, picture: Any) -> bool:
         """The zone is green and to the left of the arm, before it: in the upper left quarter; the cube is red and right."""

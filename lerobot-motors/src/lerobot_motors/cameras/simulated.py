@@ -71,8 +71,12 @@ class SimulatedCamera:
             raise
 
     def read(self) -> np.ndarray:
-        """The next picture (H, W, 3); waits for it up to 10 s."""
-        return self._after(int(self._running().state["newest"]), READ_TIMEOUT)
+        """The next picture (H, W, 3), which shows the world after this call; waits for it up to 10 s."""
+        called = time.monotonic_ns()
+        picture = self._after(int(self._running().state["newest"]), READ_TIMEOUT)
+        while self.stamp < called:  # it was being drawn
+            picture = self._after(self._returned, READ_TIMEOUT)
+        return picture
 
     def async_read(self, timeout_ms: float = 200) -> np.ndarray:
         """The newest picture (H, W, 3) not returned before; waits at most `timeout_ms`.
@@ -113,7 +117,7 @@ class SimulatedCamera:
             if ring.state["newest"] > number and (given := ring.newest()) is not None:
                 self._returned, self.stamp, picture = given
                 return picture
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or ring.state["problem"]:
                 raise self._late(f"no new picture within {timeout * 1e3:.0f} ms")
             time.sleep(_POLL)
 

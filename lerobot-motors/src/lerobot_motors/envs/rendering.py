@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -74,6 +75,8 @@ class Views:
     def close(self) -> None:
         for view in self._views.values():
             view.close()
+        with contextlib.suppress(OSError):  # somebody asks for a picture just now, or nobody ever did
+            self._folder.rmdir()
 
     def _take(self, path: Path, ring: Ring, now: int) -> None:
         try:

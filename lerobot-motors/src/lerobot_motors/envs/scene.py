@@ -48,6 +48,7 @@ def model() -> str:
     """The world as a MuJoCo model."""
     front = so101.look((0.60, 0.0, 0.40), (0.15, 0.0, 0.05), up=(0, 0, 1))
     top = so101.look((0.19, 0.0, 0.62), (0.19, 0.0, 0.0), up=(1, 0, 0))
+    # whoever has the higher priority says how rough a contact is: jaws grip, the table lets the cube slide
     contact = 'contype="1" conaffinity="3" solref="0.006 1"'
     return f"""
 <mujoco model="so101">
@@ -61,7 +62,7 @@ def model() -> str:
   <asset><texture name="sky" type="skybox" builtin="flat" rgb1="0.75 0.8 0.85" width="8" height="48"/></asset>
   <worldbody>
     <light pos="0.3 0.4 1.2" dir="-0.1 -0.3 -1" directional="true" diffuse="0.5 0.5 0.5" specular="0.1 0.1 0.1"/>
-    <geom name="table" type="box" pos="0.2 0 -0.02" size="0.35 0.4 0.02" rgba="0.55 0.57 0.6 1" friction="0.8" {contact}/>
+    <geom name="table" type="box" pos="0.2 0 -0.02" size="0.35 0.4 0.02" rgba="0.55 0.57 0.6 1" friction="0.4" priority="1" {contact}/>
     <geom name="floor" type="plane" pos="0 0 -0.4" size="3 3 0.1" rgba="0.8 0.78 0.74 1" {contact}/>
     <geom name="zone" type="cylinder" pos="{ZONE[0]} {ZONE[1]} 0.0003" size="{RADIUS + HALF} 0.0005" rgba="0.2 0.65 0.35 1" contype="0" conaffinity="0"/>
     <camera name="front" {front} fovy="45"/>
@@ -69,7 +70,7 @@ def model() -> str:
     {so101.body()}
     <body name="cube" pos="0.2 0 {HALF}">
       <freejoint name="cube"/>
-      <geom name="cube" type="box" size="{HALF} {HALF} {HALF}" mass="{MASS}" rgba="0.85 0.1 0.12 1" friction="1.2 0.02 0.001" condim="4" {contact}/>
+      <geom name="cube" type="box" size="{HALF} {HALF} {HALF}" mass="{MASS}" rgba="0.85 0.1 0.12 1" condim="4" {contact}/>
     </body>
   </worldbody>
   <actuator>{so101.actuators()}</actuator>

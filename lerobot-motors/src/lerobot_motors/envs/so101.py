@@ -96,7 +96,9 @@ def joints_above(place: np.ndarray, heading: float, opening: float) -> np.ndarra
     joints = np.array([pan, lift, elbow, math.pi / 2 - lift - elbow, roll, opening])
     low, high = np.radians(RANGES).T
     if not np.all((joints >= low - 1e-9) & (joints <= high + 1e-9)):
-        raise ValueError(f"({x:.3f}, {y:.3f}, {place[2]:.3f}) m needs a joint beyond its range: {np.degrees(joints).round(1)}")
+        raise ValueError(
+            f"({x:.3f}, {y:.3f}, {place[2]:.3f}) m needs a joint beyond its range: {np.degrees(joints).round(1)}"
+        )
     return joints
 
 
@@ -146,9 +148,11 @@ _MASSES = (0.3, 0.12, 0.1, 0.1, 0.08, 0.09, 0.02)
 _TORQUES = (1.9, 1.9, 1.9, 1.9, 1.9, 0.6)
 #: The simulated motors follow the emulated servos as if these were far stiffer than they are.
 _STIFFNESS, _DAMPING = (120.0, 120.0, 120.0, 80.0, 40.0, 15.0), (2.4, 2.4, 2.4, 1.6, 0.8, 0.5)
+#: How far damping keeps each joint behind one that turns evenly [s].
+LAG = np.divide(_DAMPING, _STIFFNESS)
 #: What the arm collides with: the objects, never itself.
 ARM_BITS = 'contype="2" conaffinity="1"'
-_JAW = 'friction="1.5 0.02 0.001" condim="4" solref="0.006 1" mass="0.02"'
+_JAW = 'friction="1.2 0.02 0.001" priority="2" condim="4" solref="0.006 1" mass="0.02"'
 
 
 def body() -> str:

@@ -24,6 +24,8 @@ from lerobot_motors.envs import memory, scene, so101
 LOOK = 20_000_000
 #: Physics that is further behind than this is not caught up: the machine was asleep [ns].
 LONGEST = 250_000_000
+#: Over which the speed of the servos is taken: they are seen every few ms [s].
+SMOOTHING = 0.02
 #: Longest it sleeps [s].
 NAP = 0.004
 _STEP = round(scene.STEP * 1e9)
@@ -74,6 +76,7 @@ class Physics:
         self.data = mujoco.MjData(self.model)
         self.skipped = 0
         self._now = now
+        self._joints, self._speed = joints, np.zeros(6)
         self.data.qpos[:6] = self.data.ctrl[:] = joints
         self._forward(self.model, self.data)
 
@@ -83,10 +86,15 @@ class Physics:
             self.skipped += now - self._now - LONGEST
             self._now = now - LONGEST
         count = (now - self._now) // _STEP
-        start = self.data.ctrl.copy()
+        if not count:
+            return
+        start, passed = self._joints, count * scene.STEP
+        self._speed += ((joints - start) / passed - self._speed) * min(1.0, passed / SMOOTHING)
         for index in range(count):
-            self.data.ctrl[:] = start + (joints - start) * (index + 1) / count
+            there = start + (joints - start) * (index + 1) / count
+            self.data.ctrl[:] = there + self._speed * so101.LAG  # else damping would keep the arm behind
             self._step(self.model, self.data)
+        self._joints = joints
         self._now += count * _STEP
 
     def place(self, placement: scene.Placement) -> None:
