@@ -283,3 +283,24 @@ def test_a_ring_never_gives_a_picture_that_is_half_written(emulator_folder):
     ring.state["newest"] = 0
     assert ring.newest() is None
     ring.close()
+
+
+@pytest.mark.nightly
+def test_an_episode_on_the_simulated_arm_moves_the_cube(arm, make_camera, commands):
+    """`lr record` with nothing but the emulated servos in between."""
+    make_camera(seed=1)  # the world is looked at after the command, too
+    camera = f"{{type: simulated, name: {NAME}, width: 96, height: 72, fps: 30}}"
+    commands(
+        "record", "--robot.type=so101_follower", f"--robot.port=emulated://so101?name={NAME}",
+        f"--robot.cameras={{front: {camera}}}", "--teleop.type=scripted_picker", f"--teleop.name={NAME}", "--teleop.seed=1",
+        "--dataset.type=toy_store", "--dataset.repo_id=me/set", "--dataset.root=set", "--dataset.single_task=pick",
+        "--dataset.num_episodes=1", "--dataset.episode_time_s=20",
+    )  # fmt: skip
+    world = envs.state(NAME)
+    placed = scene.placement(1)
+    assert math.dist(world.cube[:2], (placed.x, placed.y)) > 0.05
+    assert world.in_zone
+    world.close()
+    with np.load("set/0.npz") as stored:
+        pictures = stored["observation.images.front"].astype(int)
+    assert np.abs(pictures[-1] - pictures[0]).max() > 50

@@ -47,7 +47,7 @@ def in_zone(place: np.ndarray, velocity: np.ndarray) -> bool:
 def model() -> str:
     """The world as a MuJoCo model."""
     front = so101.look((0.60, 0.0, 0.40), (0.15, 0.0, 0.05), up=(0, 0, 1))
-    top = so101.look((0.19, 0.0, 0.62), (0.19, 0.0, 0.0), up=(1, 0, 0))
+    top = so101.look((0.17, 0.0, 0.55), (0.17, 0.0, 0.0), up=(1, 0, 0))
     # whoever has the higher priority says how rough a contact is: jaws grip, the table lets the cube slide
     contact = 'contype="1" conaffinity="3" solref="0.006 1"'
     return f"""
@@ -65,7 +65,7 @@ def model() -> str:
     <geom name="table" type="box" pos="0.2 0 -0.02" size="0.35 0.4 0.02" rgba="0.55 0.57 0.6 1" friction="0.4" priority="1" {contact}/>
     <geom name="floor" type="plane" pos="0 0 -0.4" size="3 3 0.1" rgba="0.8 0.78 0.74 1" {contact}/>
     <geom name="zone" type="cylinder" pos="{ZONE[0]} {ZONE[1]} 0.0003" size="{RADIUS + HALF} 0.0005" rgba="0.2 0.65 0.35 1" contype="0" conaffinity="0"/>
-    <camera name="front" {front} fovy="45"/>
+    <camera name="front" {front} fovy="40"/>
     <camera name="top" {top} fovy="45"/>
     {so101.body()}
     <body name="cube" pos="0.2 0 {HALF}">

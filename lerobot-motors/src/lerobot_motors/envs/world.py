@@ -133,7 +133,12 @@ class World:
 
     def serve(self) -> None:
         """Go on until nobody wants it any more."""
-        parent = os.getppid()
+        try:
+            self._go_on(os.getppid())
+        finally:
+            self._views.close()
+
+    def _go_on(self, parent: int) -> None:
         while os.getppid() == parent:
             now = time.monotonic_ns()
             if now - self._looked >= LOOK:
@@ -147,8 +152,7 @@ class World:
                 view.render(self._physics.data, now)
             wait = NAP if view is None else min(max(view.due - time.monotonic_ns(), 0) / 1e9, NAP)
             if select.select([sys.stdin], [], [], wait)[0] and not os.read(sys.stdin.fileno(), 64):
-                break
-        self._views.close()
+                return
 
     def _look(self, now: int) -> None:
         self._arm.look()
