@@ -15,12 +15,20 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 # playwright drives the chromium that is on the PATH; where there is none, those tests are skipped
-TEST_TOOLS = ("pytest>=8", "pytest-timeout", "hypothesis>=6.100", "draccus>=0.10", "playwright>=1.48")
+# the vendor's SDK is the oracle of the packets
+TEST_TOOLS = (
+    "feetech-servo-sdk>=1.0",
+    "pytest>=8",
+    "pytest-timeout",
+    "hypothesis>=6.100",
+    "draccus>=0.10",
+    "playwright>=1.48",
+)
 AUTHOR_TOOLS = ("build", "hatchling", "mypy>=1.13", "ruff>=0.9")
 MATRIX = "tests/template/matrix.py"
 ALL = (
     "./lerobot-core[new,testing]",
-    "./lerobot-motors[opencv,demo,sim]",
+    "./lerobot-motors[opencv,lekiwi,demo,sim]",
     "./lerobot-datasets[torch,robomimic]",
     "./lerobot-policies",
     "./lerobot-serve",

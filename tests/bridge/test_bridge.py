@@ -86,7 +86,7 @@ def test_a_foreign_robot_follows_a_foreign_teleoperator(lr, tmp_path) -> None:
 
 def test_it_is_recorded(lr, tmp_path) -> None:
     ran = lr(
-        "record", STORE, *ROBOT, *TELEOP, CAMERA, "--robot.max_angle=3", "--robot.rod.length_m=0.4", "--ramp_speed=1e6",
+        "record", STORE, *ROBOT, *TELEOP, CAMERA, "--robot.max_angle=3", "--robot.rod.length_m=0.4", "--guard.ramp_speed=1e6",
         "--dataset.type=toy_store", "--dataset.repo_id=me/set", f"--dataset.root={tmp_path}/set",
         "--dataset.single_task=swing", "--dataset.num_episodes=1", "--dataset.episode_time_s=0.2",
     )  # fmt: skip

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
-from lerobot_core import features
-from lerobot_core.guard import Guard
+from lerobot_core import features, loop
+from lerobot_core.errors import DeviceTimeout
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import DatasetSink, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.testing.clocks import FakeClock
 
@@ -112,7 +115,7 @@ def test_steps_and_guard_in_order(clock: FakeClock) -> None:
         duration=0.1,
         observation_steps=[Add(1), Add(1)],
         action_steps=[add],
-        guard=Guard(10, ramp_speed=100),
+        guard=Guard(10, GuardConfig(ramp_speed=100)),
         clock=clock,
     )
     assert script.seen == [{"a.pos": 2.0}]
@@ -203,6 +206,113 @@ def test_an_idle_turn_stops_what_would_keep_moving(clock: FakeClock) -> None:
     assert sent == [{"a.pos": 3.0, "wheel.vel": 2.0}, {"a.pos": 3.0, "wheel.vel": 0.0}]
 
 
+# --- what it bears with -----------------------------------------------------------------------------------------------
+
+
+class Flaky(Arm):
+    """An arm whose servo does not answer in some observations, counted from 1; its stamps are as old as told [s]."""
+
+    def __init__(self, clock: FakeClock, silent: range = range(0), age: dict[int, float] | None = None) -> None:
+        super().__init__(clock)
+        self.silent, self.age, self.count, self.sent = silent, age or {}, 0, []
+
+    def get_observation(self) -> dict[str, Any]:
+        self.count += 1
+        if self.count in self.silent:
+            raise DeviceTimeout("no reply from 'elbow' (id 3)", hint="check its cable")
+        return {"a.pos": self.at, "stamps": {"a.pos": self.clock.time - round(self.age.get(self.count, 0.0) * 1e9)}}
+
+    def send_action(self, action: dict[str, float]) -> dict[str, float]:
+        self.sent.append(action["a.pos"])
+        return super().send_action(action)
+
+
+def bold(**options: Any) -> Guard:
+    return Guard(10, GuardConfig(ramp_speed=100, patience_s=0.5, stale_ms=300, **options))
+
+
+def test_a_servo_that_does_not_answer_for_a_while_is_borne_with(clock: FakeClock, caplog: Any) -> None:
+    arm, log = Flaky(clock, silent=range(3, 6)), Log()
+    goals = [0, 5, 40, 40, 40, 40, 40]
+    health = run_loop(arm, Script(goals), fps=10, duration=1.0, sinks=[log], guard=bold(), clock=clock)
+    assert (health.ticks, health.held) == (10, 3)
+    assert [tick.index for tick in log.ticks] == [0, 1, 5, 6, 7, 8, 9], "nothing was observed in between"
+    assert arm.sent[:6] == [0, 5, 15, 25, 35, 40], "ramped again afterwards"
+    assert [record.message for record in caplog.records] == [
+        "the robot holds: no reply from 'elbow' (id 3) (check its cable)"
+    ]
+    assert "3 held, 3 limited" in health.line()
+
+
+def test_patience_ends(clock: FakeClock) -> None:
+    arm = Flaky(clock, silent=range(3, 99))
+    with pytest.raises(DeviceTimeout, match="'elbow'"):
+        run_loop(arm, Script([0] * 99), fps=10, duration=5.0, guard=bold(), clock=clock)
+    assert 3 + 5 <= arm.count <= 3 + 7, "half a second"
+    with pytest.raises(DeviceTimeout):
+        run_loop(Flaky(clock, silent=range(2, 3)), Script([0] * 9), fps=10, duration=1.0, clock=clock)
+
+
+def test_patience_begins_anew_after_every_answer(clock: FakeClock) -> None:
+    class EveryOther(Flaky):
+        def get_observation(self) -> dict[str, Any]:
+            self.silent = range(self.count + 1, self.count + 2) if self.count % 2 else range(0)
+            return super().get_observation()
+
+    health = run_loop(EveryOther(clock), Script([None] * 99), fps=10, duration=4.0, guard=bold(), clock=clock)
+    assert health.held == 20
+
+
+def test_a_leader_that_is_gone_stops_a_base_and_then_ends_the_run(clock: FakeClock) -> None:
+    class Gone(Script):
+        def act(self, observation: dict[str, float]) -> Any:
+            if not self.goals:
+                raise DeviceTimeout("no reply from the leader")
+            return {**super().act(observation)[0], "wheel.vel": 2.0}, {}
+
+    class Rover(Flaky):
+        def send_action(self, action: dict[str, float]) -> dict[str, float]:
+            self.wheels.append(action["wheel.vel"])
+            return action
+
+    rover, log = Rover(clock), Log()
+    rover.action_features, rover.wheels = {"a.pos": float, "wheel.vel": float}, []
+    with pytest.raises(DeviceTimeout, match="leader"):
+        run_loop(rover, Gone([0, 0]), fps=10, duration=5.0, sinks=[log], guard=bold(), clock=clock)
+    assert rover.wheels[:2] == [2.0, 2.0]
+    assert set(rover.wheels[2:]) == {0.0}
+    assert len(log.ticks) > 5, "what is seen goes on being recorded"
+
+
+def test_old_positions_and_old_actions_are_not_gone_by(clock: FakeClock, caplog: Any) -> None:
+    arm = Flaky(clock, age={3: 0.2, 4: 0.4, 5: 0.4})
+    health = run_loop(arm, Script([0, 5, 6, 7, 8, 9]), fps=10, duration=0.6, guard=bold(), clock=clock)
+    assert (arm.sent, health.held, health.idle) == ([0, 5, 6, 9], 2, 2)
+    assert "a.pos: nothing new for 300 ms" in caplog.text
+
+    class Old(Script):
+        def act(self, observation: dict[str, float]) -> Any:
+            action, info = super().act(observation)
+            return action, {**info, "stamp": clock.time - (400_000_000 if len(self.goals) == 1 else 0)}
+
+    arm = Flaky(clock)
+    health = run_loop(arm, Old([1, 2, 3]), fps=10, duration=0.3, guard=bold(), clock=clock)
+    assert (arm.sent, health.held) == ([1, 3], 1)
+
+
+def test_a_turn_without_an_action_is_a_stand(clock: FakeClock) -> None:
+    arm = Flaky(clock)
+    run_loop(arm, Script([50, 50, None, 50]), fps=10, duration=0.4, guard=bold(max_acceleration=100.0), clock=clock)
+    assert arm.sent == [1, 3, 4]
+
+
+def test_after_a_long_pause_the_robot_is_ramped_again(clock: FakeClock) -> None:
+    arm = Flaky(clock)
+    goals = [0, None, None, 30, None, None, None, None, 50, 50, 50]
+    run_loop(arm, Script(goals), fps=10, duration=1.1, guard=bold(), clock=clock)
+    assert arm.sent == [0, 30, 40, 50, 50]
+
+
 # --- devices ----------------------------------------------------------------------------------------------------------
 
 
@@ -240,7 +350,7 @@ def test_every_device_is_tried_and_the_first_error_comes_out_with_notes() -> Non
     with pytest.raises(ValueError, match="work failed") as info, connected(a, b, c, Device("d", log)):
         raise ValueError("work failed")
     assert log[-4:] == ["disconnect d", "disconnect c", "disconnect b", "disconnect a"]
-    assert [note.split(":")[0] for note in info.value.__notes__] == [f"while disconnecting {name}" for name in "cba"]
+    assert [note.split(":")[0] for note in info.value.__notes__] == [f"while stopping {name}" for name in "cba"]
 
 
 def test_an_error_only_at_the_end_comes_out() -> None:
@@ -250,7 +360,7 @@ def test_an_error_only_at_the_end_comes_out() -> None:
         connected(Device("a", log, disconnect=ValueError("x")), Device("b", log, disconnect=OSError("b is gone"))),
     ):
         log.append("work")
-    assert "while disconnecting a: x" in info.value.__notes__[0]
+    assert "while stopping a: x" in info.value.__notes__[0]
 
 
 def test_a_device_that_does_not_connect_is_disconnected_too() -> None:
@@ -298,4 +408,116 @@ def test_a_second_signal_does_not_keep_devices_from_being_released() -> None:
 
     with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert log[-1] == "disconnect a"
+    assert log[-2:] == ["disconnect b", "disconnect a"]
+
+
+def test_a_signal_while_devices_are_released_comes_out_when_they_are() -> None:
+    log: list[str] = []
+
+    class Slow(Device):
+        def disconnect(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().disconnect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Slow("b", log)):
+        log.append("work")
+    assert log[-3:] == ["work", "disconnect b", "disconnect a"]
+
+
+def test_a_signal_that_is_lost_while_connecting_ends_the_block_all_the_same() -> None:
+    log: list[str] = []
+
+    class Deaf(Device):
+        def connect(self) -> None:
+            with contextlib.suppress(KeyboardInterrupt):  # as an exception in a finaliser is
+                os.kill(os.getpid(), signal.SIGTERM)
+            super().connect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Deaf("a", log), Device("b", log)):
+        log.append("work")
+    assert log == ["connect a", "disconnect a"]
+
+
+def test_the_hangup_of_a_terminal_ends_the_block_too() -> None:
+    log: list[str] = []
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log)):
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert log == ["connect a", "disconnect a"]
+
+
+def test_signals_that_were_to_be_ignored_stay_so() -> None:
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with connected():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
+def test_a_stuck_device_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STUCK", 0.0)
+    log: list[str] = []
+
+    class Stuck(Device):
+        def disconnect(self) -> None:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.01)
+            super().disconnect()
+
+    with pytest.raises(KeyboardInterrupt), connected(Device("a", log), Stuck("b", log)):
+        log.append("work")
+    assert log == ["connect a", "connect b", "work", "disconnect a"]
+
+
+class Mover(Device):
+    """A robot with a base, which parks its arm; signals itself after as many actions as told."""
+
+    is_connected = True
+    action_features = {"a.pos": float, "wheel.vel": float}  # noqa: RUF012
+
+    def __init__(self, log: list[str], park: dict[str, float], signal_after: int = 0, blind: bool = False) -> None:
+        super().__init__("mover", log)
+        self.at, self.sent, self.park = 0.0, [], park
+        self.signal_after, self.blind = signal_after, blind
+
+    def get_observation(self) -> dict[str, float]:
+        if self.blind:
+            raise DeviceTimeout("no reply from 'a'")
+        return {"a.pos": self.at, "wheel.vel": 3.0}
+
+    def send_action(self, action: dict[str, float]) -> dict[str, float]:
+        self.sent.append(action)
+        self.at = action.get("a.pos", self.at)
+        if len(self.sent) == self.signal_after:
+            os.kill(os.getpid(), signal.SIGINT)
+        return action
+
+
+def test_a_robot_comes_to_rest_before_anything_is_disconnected() -> None:
+    log: list[str] = []
+    robot = Mover(log, {"a.pos": 6.0})
+    with pytest.raises(ZeroDivisionError), connected(robot, Device("leader", log)):
+        raise ZeroDivisionError
+    assert robot.sent[0] == {"a.pos": 0.0, "wheel.vel": 0.0}, "the base stands first"
+    assert {action["wheel.vel"] for action in robot.sent} == {0.0}
+    assert [action["a.pos"] for action in robot.sent[1:]] == [2.0, 4.0, 6.0], "60 units/s at 30 Hz"
+    assert log[-2:] == ["disconnect leader", "disconnect mover"]
+
+
+def test_a_second_signal_shortens_the_parking_and_nothing_else() -> None:
+    log: list[str] = []
+    robot = Mover(log, {"a.pos": 60.0}, signal_after=3)
+    with pytest.raises(KeyboardInterrupt), connected(robot):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert robot.at == 4.0
+    assert log[-1] == "disconnect mover"
+
+
+def test_a_base_is_stopped_though_its_arm_does_not_answer() -> None:
+    log: list[str] = []
+    robot = Mover(log, {"a.pos": 60.0}, blind=True)
+    with pytest.raises(DeviceTimeout, match="'a'"), connected(robot):
+        log.append("work")
+    assert robot.sent == [{"wheel.vel": 0.0}]
+    assert log[-1] == "disconnect mover"

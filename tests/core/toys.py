@@ -1,7 +1,8 @@
-"""The toy that needs torch, and its suite."""
+"""A toy policy that needs torch, with its suite, and an arm that has patience."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from lerobot_core.errors import FeatureError
 from lerobot_core.features import PolicyFeature
 from lerobot_core.roles import ActionChunk
 from lerobot_core.testing import PolicySuite
+from lerobot_core.testing.fakes import ToyArm
 
 
 class TorchPolicySuite(PolicySuite):
@@ -109,3 +111,20 @@ def torch_policy(path: Path | None = None, **changes: Any) -> Any:
         with torch.no_grad():
             made.net.weight.add_(0.1)
     return made
+
+
+class PatientArm(ToyArm):
+    """For a moment it gives the last observation of a device that fails, which its stamps tell."""
+
+    patience = 0.05
+
+    def get_observation(self):
+        try:
+            self.last = super().get_observation()
+        except OSError:
+            if time.monotonic_ns() - self.last["stamps"]["elbow.pos"] > self.patience * 1e9:
+                raise
+        return self.told()
+
+    def told(self):
+        return {**self.last, "stamps": dict(self.last["stamps"])}

@@ -20,7 +20,10 @@ TORCH = ("torch", "torchcodec")
 MAY_IMPORT_TORCH = re.compile(
     r"lerobot_policies($|\.)|lerobot_datasets\.(dataset|batches|streaming|sampler|transforms|changes\.\w+|video\.decode|robomimic\.dataset)$|lerobot_core\.testing\.(policies|datasets|memory)$"
 )
-LONGEST_FUNCTION, LONGEST_MODULE, CORE_LINES, CORE_DEPENDENCIES = 70, 600, 4100, 7
+LONGEST_FUNCTION, LONGEST_MODULE, CORE_DEPENDENCIES = 70, 600, 7
+#: 250 more than before the guard had limits and patience, and stopping a protocol: motors and serve drive robots through both;
+#: 20 for steps that are told where the robot is, as kinematics must be in every command that has steps.
+CORE_LINES = 4370
 
 
 def crossing(module: Module) -> Iterator[str]:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_core.errors import DataError, DeviceError
+from lerobot_core.errors import DataError
 from lerobot_motors import calibration
-from lerobot_motors.calibration import MotorCalibration, RangeRecorder
+from lerobot_motors.calibration import MotorCalibration
 
 PAN = MotorCalibration(id=1, homing_offset=-85, range_min=796, range_max=3298)
 TEXT = """{
@@ -50,22 +50,6 @@ def test_a_broken_file_is_named(text: str, tmp_path: Path) -> None:
 @given(position=st.integers(0, 4095))
 def test_homing_puts_the_present_position_half_way(position: int) -> None:
     assert position - calibration.half_turn_offset(position, 4096) == 2047
-
-
-@given(seen=st.lists(st.integers(0, 4095), min_size=1))
-def test_ranges_are_what_was_seen(seen: list[int]) -> None:
-    recorder = RangeRecorder()
-    for value in seen:
-        recorder.add({"pan": value})
-    assert (recorder.low["pan"], recorder.high["pan"]) == (min(seen), max(seen))
-
-
-def test_joints_that_stood_still_are_all_named() -> None:
-    recorder = RangeRecorder()
-    recorder.add({"pan": 1, "lift": 2, "roll": 3})
-    recorder.add({"pan": 1, "lift": 3, "roll": 3})
-    with pytest.raises(DeviceError, match="not moved: pan, roll"):
-        recorder.check()
 
 
 def test_differences_name_every_motor() -> None:

@@ -68,7 +68,7 @@ def test_teleoperate_reports_loop_and_devices(capsys):
 
 @pytest.mark.usefixtures("commands")
 def test_record_writes_actions_as_sent_and_names_of_the_robot():
-    report = record("--robot.limit=5", "--ramp_speed=1e6")
+    report = record("--robot.limit=5", "--guard.ramp_speed=1e6")
     assert [entry["episode"] for entry in report["episodes"]] == [0, 1]
     assert [entry["ticks"] for entry in report["episodes"]] == [20, 20]
     assert [entry["dropped"] for entry in report["episodes"]] == [1, 2]
@@ -89,7 +89,9 @@ CROSSED = "{type: toy_wiring, names: {base.pos: grip.pos, grip.pos: base.pos}, s
 
 @pytest.mark.usefixtures("commands")
 def test_steps_are_in_what_is_recorded():
-    record("--ramp_speed=1e6", "--robot.limit=5", "--observation_steps=[toy_travel]", f"--action_steps=[{CROSSED}]")
+    record(
+        "--guard.ramp_speed=1e6", "--robot.limit=5", "--observation_steps=[toy_travel]", f"--action_steps=[{CROSSED}]"
+    )
     first = episode(0)
     assert first["action"][:, 0].tolist() == [1.5, 2.5, 3.5, 4.5, *[5] * 16], "after the step, and as the arm took it"
     assert first["observation.state"].shape == (20, 4)
@@ -100,9 +102,9 @@ def test_steps_are_in_what_is_recorded():
 
 
 def test_steps_stand_between_what_is_replayed_and_the_arm(arms):
-    record("--ramp_speed=1e6")
+    record("--guard.ramp_speed=1e6")
     run("replay", *ROBOT, "--dataset.type=toy_store", "--dataset.repo_id=me/set", "--dataset.root=set",
-        "--ramp_speed=1e6", f"--action_steps=[{CROSSED}]")  # fmt: skip
+        "--guard.ramp_speed=1e6", f"--action_steps=[{CROSSED}]")  # fmt: skip
     assert [action["base.pos"] for action in arms[-1].sent][:4] == [1.5, 1.5, 2.5, 3.5], (
         "moved to the first, then from it"
     )
@@ -140,7 +142,7 @@ def test_teleoperation_through_a_step(arms):
         *TELEOP,
         "--fps=100",
         "--teleop_time_s=0.05",
-        "--ramp_speed=1e6",
+        "--guard.ramp_speed=1e6",
         f"--action_steps=[{CROSSED}]",
     )
     assert [action["grip.pos"] for action in arms[0].sent] == [1.5, 2.5, 3.5, 4.5, 5.5]
@@ -148,13 +150,13 @@ def test_teleoperation_through_a_step(arms):
 
 @pytest.mark.usefixtures("commands")
 def test_the_reset_moves_the_arm_but_is_not_recorded():
-    record("--ramp_speed=1e6", "--robot.limit=1e6")
+    record("--guard.ramp_speed=1e6", "--robot.limit=1e6")
     assert episode(0)["action"][:, 0].tolist() == list(range(1, 21))
     assert episode(1)["action"][:, 0].tolist() == list(range(31, 51)), "10 ticks of reset between"
 
 
 def test_the_first_actions_of_every_phase_are_ramped(arms):
-    record("--ramp_speed=1000", "--teleop.jump_at=21", "--robot.limit=1e6")
+    record("--guard.ramp_speed=1000", "--teleop.jump_at=21", "--robot.limit=1e6")
     steps = np.diff([action["base.pos"] for action in arms[0].sent], prepend=0.0)
     assert steps[:20].tolist() == [1.0] * 20
     assert steps[20:24].tolist() == [10.0, 10.0, 10.0, 4.0], (
@@ -165,7 +167,7 @@ def test_the_first_actions_of_every_phase_are_ramped(arms):
 @pytest.mark.usefixtures("commands")
 def test_events_of_the_teleoperator_end_and_discard():
     # tick 5 ends the first episode; the reset ends by time at 15; tick 20 discards the second, which is recorded again
-    report = record("--teleop.events={5: terminate_episode, 20: rerecord_episode}", "--ramp_speed=1e6")
+    report = record("--teleop.events={5: terminate_episode, 20: rerecord_episode}", "--guard.ramp_speed=1e6")
     assert [entry["ticks"] for entry in report["episodes"]] == [5, 20]
     assert report["discarded"] == 1
     assert len(episode(0)["action"]) == 5
@@ -185,7 +187,7 @@ def test_an_episode_can_be_discarded_while_the_scene_is_reset(undoes, host):
 
     host.manager.register(Observer())
     events = "--teleop.events={25: rerecord_episode}"
-    report = record(events, f"--dataset.undoes={undoes}", "--ramp_speed=1e6", "--robot.limit=1e6")
+    report = record(events, f"--dataset.undoes={undoes}", "--guard.ramp_speed=1e6", "--robot.limit=1e6")
     assert report["discarded"] == 1
     assert heard == [0, 1], "of episodes that stay"
     assert report["dropped"] == 3
@@ -237,14 +239,14 @@ def test_a_new_name_is_stamped_and_resume_adds():
 
 
 def test_replay_sends_what_was_recorded(arms):
-    record("--dataset.num_episodes=1", "--ramp_speed=1e6")
+    record("--dataset.num_episodes=1", "--guard.ramp_speed=1e6")
     run(
         "replay",
         *ROBOT,
         "--dataset.type=toy_store",
         "--dataset.repo_id=me/set",
         "--dataset.root=set",
-        "--ramp_speed=20",
+        "--guard.ramp_speed=20",
     )
     recorded = episode(0)["action"][:, 0].tolist()
     sent = [action["base.pos"] for action in arms[-1].sent]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def test_a_recording_is_replayed(commands, pair, monkeypatch):
     seconds = json.loads(Path("report.json").read_text())["episodes"][0]["seconds"]
     assert abs(numbers[-1] - numbers[0] - 25 * seconds) <= 2, "25 pictures per second, whatever the loop does"
     sent = []
-    monkeypatch.setattr("lerobot_motors.robots.so_follower.SoFollower.send_action", _recording(sent))
+    monkeypatch.setattr("lerobot_motors.robots.arms.SoFollower.send_action", _recording(sent))
     commands("replay", *robot, *dataset)
     assert np.allclose([list(action.values()) for action in sent[-len(recorded) :]], recorded, atol=1e-4)
     steps = np.abs(np.diff([list(action.values()) for action in sent[: -len(recorded)]], axis=0))
@@ -54,7 +55,7 @@ def test_a_recording_is_replayed(commands, pair, monkeypatch):
 
 
 def _recording(sent):
-    from lerobot_motors.robots.so_follower import SoFollower
+    from lerobot_motors.robots.arms import SoFollower
 
     send = SoFollower.send_action
 
@@ -75,3 +76,40 @@ def test_a_missing_servo_is_named_and_nothing_stays_open(commands, pair):
 def test_a_port_that_does_not_exist_is_named(commands, pair):
     with pytest.raises(DeviceError, match="'/dev/no-arm'"):
         commands("teleoperate", pair[0][0], "--robot.port=/dev/no-arm", *pair[1])
+
+
+def test_a_calibration_is_checked_against_the_servos_and_the_pose(commands, pair, capsys):
+    robot, _ = pair
+    kept = emulators.open_port(robot[1].partition("=")[2])
+    try:
+        commands("calibrate", *robot, "--check=true")
+        assert "is calibrated" in capsys.readouterr().out
+        state = emulators.state("follower")
+        state.hand[2] = 3500  # where its elbow cannot be
+        moved_there(state, 2, 3500)
+        with pytest.raises(DeviceError, match=r"'elbow_flex' stands at 3500, its range is 946 to 3148$"):
+            commands("calibrate", *robot, "--check=true")
+    finally:
+        kept.close()
+
+
+def moved_there(state, joint, place):
+    """Wait until the hand has moved a joint."""
+    deadline = time.monotonic() + 5
+    while abs(state.positions[joint] - place) > 0.5 and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def test_joint_limits_are_found_with_a_leader_and_by_hand(commands, pair, capsys):
+    robot, teleop = pair
+    commands("find-joint-limits", *robot, *teleop, "--teleop_time_s=1", "--output_file=limits.json")
+    limits = json.loads(Path("limits.json").read_text())
+    assert limits["shoulder_pan.pos"]["max"] - limits["shoulder_pan.pos"]["min"] > 5
+    assert "shoulder_pan.pos" in capsys.readouterr().out
+    kept = emulators.open_port(robot[1].partition("=")[2])
+    try:
+        emulators.state("follower").hand[0] = 2600
+        commands("find-joint-limits", *robot, "--teleop_time_s=0.5", "--output_file=limits.json")
+    finally:
+        kept.close()
+    assert json.loads(Path("limits.json").read_text())["shoulder_pan.pos"]["max"] == pytest.approx(48.6, abs=0.2)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lerobot_motors.keyboard import ESCAPE_WAIT, Key, Keyboard, KeyParser
+from lerobot_motors.keyboard import ESCAPE_WAIT, Key, Keyboard, steering
 
 PRESSES = {
     b"\x1b[C": [Key.RIGHT],
@@ -41,7 +41,7 @@ def terminal():
 def test_keys_do_not_depend_on_how_the_bytes_are_split(presses, data):
     stream = b"".join(presses)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
-    parser, keys = KeyParser(), []
+    parser, keys = steering(), []
     for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         keys += parser.feed(stream[begin:end], now=0.0)
     keys += parser.feed(b"", now=1.0)
@@ -49,7 +49,7 @@ def test_keys_do_not_depend_on_how_the_bytes_are_split(presses, data):
 
 
 def test_a_bare_escape_is_known_after_the_wait():
-    parser = KeyParser()
+    parser = steering()
     assert parser.feed(b"\x1b", 1.0) == []
     assert parser.feed(b"", 1.0 + ESCAPE_WAIT * 0.9) == []
     assert parser.feed(b"", 1.0 + ESCAPE_WAIT * 1.1) == [Key.ESCAPE]
@@ -57,7 +57,7 @@ def test_a_bare_escape_is_known_after_the_wait():
 
 
 def test_escape_then_an_arrow_are_two_keys():
-    assert KeyParser().feed(b"\x1b\x1b[C", 0.0) == [Key.ESCAPE, Key.RIGHT]
+    assert steering().feed(b"\x1b\x1b[C", 0.0) == [Key.ESCAPE, Key.RIGHT]
 
 
 def test_keys_come_through_a_terminal_which_is_restored(terminal):

@@ -86,7 +86,7 @@ def test_steps_stand_between_the_policy_and_the_robot(tmp_path):
         "--dataset.repo_id=me/set",
         f"--dataset.root={tmp_path}/set",
         "--duration=0.5",
-        "--ramp_speed=1e6",
+        "--guard.ramp_speed=1e6",
     )
     assert code == 0, err
     with np.load(tmp_path / "set" / "0.npz") as stored:

@@ -45,7 +45,7 @@ class Robot(Protocol):
         ...
 
     def get_observation(self) -> Observation:
-        """One value per observation feature; may carry `stamps`: key → monotonic time [ns]."""
+        """One value per feature; may carry `stamps`: key → when measured, monotonic [ns], also for one kept from a lost read."""
         ...
 
     def send_action(self, action: Action) -> Action:
@@ -53,13 +53,15 @@ class Robot(Protocol):
         ...
 
     def disconnect(self) -> None:
-        """Idempotent; tries every device; leaves the robot in its declared `on_stop`."""
+        """Idempotent; tries every device; leaves the robot in its declared `on_stop`. `park` (optional) is an action it is
+        sent to before, whatever ended the run."""
         ...
 
 
 @runtime_checkable
 class Teleoperator(Protocol):
-    """What a person holds. `get_events` (optional) gives success, failure, rerecord_episode, is_intervention, terminate_episode."""
+    """What a person holds. `get_events` (optional) gives success, failure, rerecord_episode, is_intervention, terminate_episode;
+    `stamp` (optional) is when the last action was made, monotonic [ns], so that an old one is not gone by."""
 
     name: str
 
@@ -206,6 +208,15 @@ class ProcessorStep(Protocol):
     def __call__(self, values: Mapping[str, Any]) -> Mapping[str, Any]: ...
 
     def reset(self) -> None: ...
+
+
+@runtime_checkable
+class ObservingStep(ProcessorStep, Protocol):
+    """A step on actions that must also know where the robot is, as kinematics and deltas."""
+
+    def observe(self, observation: Observation) -> None:
+        """What the robot itself observed in this turn; comes before the step is called."""
+        ...
 
 
 @runtime_checkable

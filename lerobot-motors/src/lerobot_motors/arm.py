@@ -1,28 +1,26 @@
 """What followers and leaders of serial-bus servos share: a bus, a calibration file, the procedure that makes one.
 
-Knows no cameras, no gains and no actions. Robots and teleoperators own an arm; nothing inherits from it.
+Knows no cameras and no actions. Robots and teleoperators own an arm; nothing inherits from it.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 
+import attrs
+
 from lerobot_core.errors import DeviceError
+from lerobot_motors import calibrating, emulators, units
 from lerobot_motors import calibration as calibrations
-from lerobot_motors import emulators
-from lerobot_motors.buses.feetech.bus import FeetechBus
-from lerobot_motors.buses.feetech.config import FeetechConfig
-from lerobot_motors.buses.feetech.tables import POSITION_MODE
-from lerobot_motors.calibration import Calibration, Motor, MotorCalibration, RangeRecorder
+from lerobot_motors.buses.choose import bus_for
+from lerobot_motors.buses.family import Reading
+from lerobot_motors.calibration import Calibration
+from lerobot_motors.catalogue import ArmRow
 from lerobot_motors.prompt import ConsolePrompt, Prompt
 
-#: Pause between two looks at the joints while their ranges are recorded [s].
-RECORD_PERIOD = 0.02
-RECORD_RETRIES = 5
 #: Retries of what is read or written once, outside the loop.
 SETUP_RETRIES = 5
 
@@ -33,39 +31,35 @@ class Arm:
     """Servos on one bus with the calibration file of their device.
 
     Args:
+        row: which servos, and what is special about them.
         kind: what the device is.
-        name: class of device: folder of its calibration files.
+        port: serial or emulated port.
         id: of this device: name of its file; an emulated arm without one takes its emulator's name.
         calibration_dir: folder of the file, where it is not the usual one.
-        port: serial or emulated port.
-        motors: the servos by name.
-        full_turn: motors whose range is not recorded because they turn all the way round.
         prompt: who answers when a person is needed; the terminal by default.
 
     Attributes:
+        row: as given.
         bus: the servos.
         path: the calibration file.
     """
 
     def __init__(
         self,
+        row: ArmRow,
         *,
         kind: Literal["robots", "teleoperators"],
-        name: str,
+        port: str,
         id: str | None,
         calibration_dir: Path | None,
-        port: str,
-        motors: Mapping[str, Motor],
-        full_turn: Sequence[str] = (),
         prompt: Prompt | None = None,
     ) -> None:
-        self.bus = FeetechBus(FeetechConfig(port=port, motors=dict(motors)))
+        self.row = row
+        self.bus = bus_for(port, row.motors)
         self._emulated = emulators.is_emulated(port)
         if id is None and self._emulated:
             id = f"emulated-{emulators.parse(port).name}"
-        self.path = calibrations.directory(kind, name, calibration_dir) / f"{id}.json"
-        self._name = name
-        self._full_turn = tuple(full_turn)
+        self.path = calibrations.directory(kind, row.name, calibration_dir) / f"{id}.json"
         self._prompt = prompt or ConsolePrompt()
 
     @property
@@ -83,12 +77,14 @@ class Arm:
         Raises:
             DeviceError: the arm is not what was expected; nothing is left open.
         """
-        self.bus.connect()
+        self.bus.connect(handshake=self.row.handshake)
+        configuring = False
         try:
             self._find_calibration(calibrate)
+            configuring = True
             configure()
         except BaseException:
-            self.bus.disconnect(disable_torque=False)
+            self.bus.disconnect(disable_torque=configuring)  # not some servos on and some off
             raise
 
     def calibrate(self) -> None:
@@ -96,14 +92,32 @@ class Arm:
         stored = self._stored()
         self.bus.disable_torque(num_retry=SETUP_RETRIES)
         if stored:
-            question = f"ENTER to use the calibration in '{self.path}', c and ENTER to calibrate {self._name} anew"
+            question = f"ENTER to use the calibration in '{self.path}', c and ENTER to calibrate {self.row.name} anew"
             if self._prompt.ask(question).lower() != "c":
                 self.bus.write_calibration(stored)
                 return
-        calibration = self._measure()
-        self.bus.write_calibration(calibration)
-        calibrations.save(calibration, self.path)
+        calibration = dict(self.row.calibration or ())
+        if not calibration:
+            self._set_directions()
+            measured = calibrating.measure(self.bus, self.bus.motors, self.row.full_turn, self._prompt)
+            calibration = self._directed(measured)
+        self.ensure_settings("Operating_Mode")
+        calibrating.store(self.bus, calibration, self.path)
         logger.info("calibration saved to '%s'", self.path)
+
+    def configure(self) -> None:
+        """Let go and write the settings of the row."""
+        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        for register, bits in self.row.cleared.items():
+            held = self.bus.sync_read(register, normalize=False, num_retry=SETUP_RETRIES)
+            self.ensure(register, {name: int(value) & ~bits for name, value in held.items()})
+        self.ensure_settings()
+
+    def ensure_settings(self, *registers: str) -> None:
+        """Write what the row sets some registers to, or all of them. Needs the torque off."""
+        for register, values in self.row.written():
+            if register in registers or not registers:
+                self.ensure(register, values)
 
     def ensure(self, register: str, values: Mapping[str, int]) -> None:
         """Write a register where it does not hold the value yet, which spares the EEPROM. Needs the torque off."""
@@ -112,22 +126,45 @@ class Arm:
             if present[name] != value:
                 self.bus.write(register, name, value, normalize=False, num_retry=SETUP_RETRIES)
 
+    def positions(self, num_retry: int) -> dict[str, Reading]:
+        """Where the joints that users see are, in their units, each with the time it was read.
+
+        Raises:
+            NotConnected, DeviceTimeout: a servo did not answer for longer than the bus has patience; it is named.
+        """
+        joints, apart = self.row.seen(), self.row.apart
+        groups = [[joint for joint in joints if joint not in apart], *([joint] for joint in apart)]
+        found: dict[str, Reading] = {}
+        for group in groups:
+            found |= self.bus.latest("Present_Position", group, num_retry=num_retry)
+        return {joint: found[joint] for joint in joints}
+
+    def limits(self, joint: str) -> tuple[float, float]:
+        """The ends of a joint's travel in its unit."""
+        place, mode = self.bus.calibrated(joint), self.bus.motors[joint].norm_mode
+        low, high = sorted(
+            units.to_user(raw, mode, place.range_min, place.range_max, resolution=self.bus.resolution(joint))
+            for raw in (place.range_min, place.range_max)
+        )
+        return low, high
+
     def _find_calibration(self, calibrate: bool) -> None:
-        stored = self._stored()
+        stored = self._stored() or self.row.calibration
         if stored is None and self._emulated:
-            self.bus.calibration = self.bus.read_calibration()
-            logger.info("'%s' has no calibration file: taken from the emulated servos", self._name)
+            self._set_directions()
+            self.bus.calibration = self._directed(self.bus.read_calibration())
+            logger.info("'%s' has no calibration file: taken from the emulated servos", self.row.name)
             return
-        self.bus.calibration = stored or {}
+        self.bus.calibration = dict(stored or {})
         if self.bus.is_calibrated:
             return
-        if stored is not None and self._emulated:
+        if stored is not None and (self._emulated or self.row.calibration):
             self.bus.disable_torque()
-            self.bus.write_calibration(stored)  # emulated servos forget
+            self.bus.write_calibration(stored)  # emulated servos forget, and what is built in needs nobody
         elif calibrate:
             self.calibrate()
         else:
-            logger.warning("'%s' is not calibrated as '%s' says: run `lr calibrate`", self._name, self.path)
+            logger.warning("'%s' is not calibrated as '%s' says: run `lr calibrate`", self.row.name, self.path)
 
     def _stored(self) -> Calibration | None:
         if not self.path.exists():
@@ -140,37 +177,15 @@ class Arm:
             )
         return stored
 
-    def _measure(self) -> Calibration:
-        motors = self.bus.motors
-        self.ensure("Operating_Mode", dict.fromkeys(motors, POSITION_MODE))
-        self._prompt.ask(f"Move {self._name} to the middle of its range and press ENTER")
-        offsets = self.bus.set_half_turn_homings()
-        recorder = self._record_ranges([name for name in motors if name not in self._full_turn])
-        for name in self._full_turn:
-            recorder.low[name], recorder.high[name] = 0, self.bus.resolution(name) - 1
-        return {
-            name: MotorCalibration(
-                id=motor.id,
-                homing_offset=offsets[name],
-                range_min=recorder.low[name],
-                range_max=recorder.high[name],
-            )
-            for name, motor in motors.items()
-        }
+    def _set_directions(self) -> None:
+        """Let go, and have servos that keep their direction themselves count as the row says."""
+        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        if self.bus.family.keeps_drive_mode:
+            held = self.bus.sync_read("Drive_Mode", normalize=False, num_retry=SETUP_RETRIES)
+            inverted = self.row.inverted
+            self.ensure("Drive_Mode", {name: int(mode) & ~1 | (name in inverted) for name, mode in held.items()})
 
-    def _record_ranges(self, names: Sequence[str]) -> RangeRecorder:
-        rest = f" except {', '.join(self._full_turn)}" if self._full_turn else ""
-        self._prompt.watch(f"Move every joint{rest} through its whole range, then press ENTER")
-        recorder = RangeRecorder()
-        while True:
-            positions = self.bus.sync_read("Present_Position", names, normalize=False, num_retry=RECORD_RETRIES)
-            recorder.add(positions)
-            self._prompt.show(
-                [f"{'joint':<16}{'min':>6}{'now':>6}{'max':>6}  [ticks]"]
-                + [f"{n:<16}{recorder.low[n]:>6}{int(positions[n]):>6}{recorder.high[n]:>6}" for n in names]
-            )
-            if self._prompt.done():
-                break
-            time.sleep(RECORD_PERIOD)
-        recorder.check()
-        return recorder
+    def _directed(self, calibration: Calibration) -> Calibration:
+        """The calibration with the directions of the row."""
+        inverted = self.row.inverted
+        return {name: attrs.evolve(place, drive_mode=int(name in inverted)) for name, place in calibration.items()}

@@ -14,7 +14,7 @@ from typing import Literal
 
 import attrs
 
-from lerobot_core.errors import DataError, DeviceError
+from lerobot_core.errors import DataError
 from lerobot_motors.units import NormMode
 
 
@@ -98,32 +98,6 @@ def save(calibration: Mapping[str, MotorCalibration], path: Path) -> None:
 def half_turn_offset(position: int, resolution: int) -> int:
     """Homing offset with which a servo that is at `position` [ticks] reads half a turn (`present = actual − offset`)."""
     return position - (resolution - 1) // 2
-
-
-class RangeRecorder:
-    """The lowest and highest position each joint has been at, from positions seen one set at a time."""
-
-    def __init__(self) -> None:
-        self.low: dict[str, int] = {}
-        self.high: dict[str, int] = {}
-
-    def add(self, positions: Mapping[str, float]) -> None:
-        for name, value in positions.items():
-            position = int(value)
-            self.low[name] = min(position, self.low.get(name, position))
-            self.high[name] = max(position, self.high.get(name, position))
-
-    def check(self) -> None:
-        """
-        Raises:
-            DeviceError: names every joint that was not moved.
-        """
-        still = [name for name, low in self.low.items() if low == self.high[name]]
-        if still:
-            raise DeviceError(
-                f"these joints were not moved: {', '.join(still)}",
-                hint="calibrate again and move every joint through its whole range",
-            )
 
 
 def differences(file: Mapping[str, MotorCalibration], servos: Mapping[str, MotorCalibration]) -> list[str]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -15,6 +18,7 @@ import pytest
 from lerobot_core import roles
 from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
+from lerobot_core.loop import connected, run_loop
 from lerobot_core.testing import MotorBusSuite, RobotSuite, TeleoperatorSuite
 from lerobot_motors import emulators, so_arm
 
@@ -24,43 +28,136 @@ PORT = f"emulated://so101?name={NAME}"
 
 
 @contextlib.contextmanager
-def powered() -> Iterator[None]:
-    """The emulated arm stays powered when what is tested lets go of its port."""
-    port = emulators.open_port(PORT)
+def powered(*addresses: str) -> Iterator[None]:
+    """The emulated arms stay powered when what is tested lets go of their ports."""
+    ports = [emulators.open_port(address) for address in addresses or (PORT,)]
     yield
-    port.close()
+    for port in ports:
+        port.close()
 
 
-class SoFollowerSuite(RobotSuite):
-    """An SO arm on the emulator, with a camera."""
+def own(options: Mapping[str, Any], **more: Any) -> tuple[dict[str, Any], list[str]]:
+    """Options with emulators nobody else uses and, beside each, `more`; and the addresses of those emulators."""
+    out, addresses = dict(options), []
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            out[key], below = own(value, **more)
+            addresses += below
+        elif key == "port":
+            chain, _, query = value.partition("?")
+            kept = [part for part in query.split("&") if part and not part.startswith("name=")]
+            name = next((part for part in query.split("&") if part.startswith("name=")), "name=").removeprefix("name=")
+            out[key] = f"{chain}?{'&'.join([*kept, f'name={NAME}{name}'])}"
+            addresses.append(out[key])
+            out |= more
+    return out, addresses
 
-    limits: ClassVar[dict[str, tuple[float, float]]] = {"gripper.pos": (0.0, 100.0), "elbow_flex.pos": (-180.0, 180.0)}
+
+class FollowerSuite(RobotSuite):
+    """Arms on their emulators, with a camera; joints are in percent of their range."""
+
+    @property
+    def limits(self) -> dict[str, tuple[float, float]]:  # type: ignore[override]
+        """Those of the units: a gripper is in percent open."""
+        arm = self.part()
+        ends = {"range_0_100": (0.0, 100.0), "range_m100_100": (-100.0, 100.0)}
+        modes = {f"{joint}.pos": motor.norm_mode for joint, motor in arm.bus.motors.items()}
+        return {key: ends[modes[key]] for key in arm.action_features if modes.get(key) in ends}
 
     @pytest.fixture(params=[True, False], ids=["release", "hold"])
     def robot(self, request: pytest.FixtureRequest) -> Iterator[Any]:
-        kind = self.component.name if self.component else "so101_follower"
         camera = {"type": "pattern", "fps": 60.0, "width": 64, "height": 48}
-        options = {"cameras": {"front": camera}, "disable_torque_on_disconnect": request.param}
-        with powered():
-            robot = choose(roles.Robot, kind, port=PORT, **options).build()
+        options, addresses = own(self.component.example, disable_torque_on_disconnect=request.param)
+        self.names = [emulators.parse(address).name for address in addresses]
+        with powered(*addresses):
+            robot = choose(roles.Robot, self.component.name, **options | {"cameras": {"front": camera}}).build()
             yield robot
             robot.disconnect()
 
     def torque(self, robot: Any) -> bool:
-        state = emulators.state(NAME)
-        try:
-            return bool(state.torque.any())
-        finally:
+        time.sleep(0.02)  # what an emulator shows is up to 5 ms old
+        found = []
+        for name in self.names:
+            state = emulators.state(name)
+            found.append(bool(state.torque.any()))
             state.close()
+        return any(found)
 
     def devices(self, robot: Any) -> list[Any]:
         return [robot.bus, *robot.cameras.values()]
 
 
-class SoLeaderSuite(TeleoperatorSuite):
-    """An SO arm on the emulator, which its own motion stands in for a hand."""
+class SoFollowerSuite(FollowerSuite):
+    """An SO arm on the emulator, with a camera; joints are in degrees."""
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"gripper.pos": (0.0, 100.0), "elbow_flex.pos": (-180.0, 180.0)}
+
+
+class BimanualSuite(FollowerSuite):
+    """Two SO arms on emulators, with a camera beside both."""
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {
+        "left_gripper.pos": (0.0, 100.0),
+        "right_elbow_flex.pos": (-180.0, 180.0),
+    }
+
+    def devices(self, robot: Any) -> list[Any]:
+        return [robot.left.bus, robot.right.bus, *robot.cameras.values()]
+
+
+class LekiwiSuite(FollowerSuite):
+    """A LeKiwi on the emulator, with a camera."""
+
+    limits: ClassVar[dict[str, tuple[float, float]]] = {"arm_gripper.pos": (0.0, 100.0)}
+
+
+class LekiwiClientSuite(RobotSuite):
+    """A LeKiwi at the other end of this computer's own network."""
+
+    @pytest.fixture
+    def robot(self) -> Iterator[Any]:
+        picture = {"fps": 30.0, "width": 64, "height": 48, "type": "pattern"}
+        with hosted(port=f"emulated://lekiwi?name={NAME}", cameras={"front": picture}) as ports:
+            options = dict(zip(("port_zmq_cmd", "port_zmq_observations"), ports, strict=True))
+            cameras = {"cameras": {"front": picture}}
+            yield choose(roles.Robot, "lekiwi_client", remote_ip="127.0.0.1", **options, **cameras).build()
+
+
+@contextlib.contextmanager
+def hosted(**options: Any) -> Iterator[tuple[int, int]]:
+    """The two ports at which an emulated LeKiwi can be driven."""
+    from lerobot_motors.robots.lekiwi_host import Host, HostConfig  # optional: the component says what it needs
+
+    with contextlib.ExitStack() as taken:
+        sockets = [taken.enter_context(socket.socket()) for _ in range(2)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        commands, observations = (one.getsockname()[1] for one in sockets)
+    config = HostConfig(port_zmq_cmd=commands, port_zmq_observations=observations)
+    robot = choose(roles.Robot, "lekiwi", **options).build()
+    host, over = Host(config, robot.action_features), threading.Event()
+    with connected(robot), contextlib.closing(host):
+        loop = threading.Thread(
+            target=run_loop, args=(robot, host), kwargs={"fps": 30, "sinks": [host], "stop": over.is_set}
+        )
+        loop.start()
+        yield commands, observations
+        over.set()
+        loop.join()
+
+
+class LeaderSuite(TeleoperatorSuite):
+    """Arms on their emulators, whose own motion stands in for a hand."""
 
     moves = True
+
+
+class LekiwiLeaderSuite(TeleoperatorSuite):
+    """A leader arm on the emulator, beside a base that stands still."""
+
+
+class SprungLeaderSuite(TeleoperatorSuite):
+    """An arm on the emulator whose gripper holds itself open."""
 
 
 class ScriptedLeaderSuite(TeleoperatorSuite):

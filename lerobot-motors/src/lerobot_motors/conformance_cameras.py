@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,19 @@ class RealsenseSuite(CameraSuite):
         return RealsenseCamera(config, start=lambda config: FakePipeline())
 
 
+#: a camera server that says its port
+SERVER = """
+from lerobot_motors.cameras.configs import PatternConfig
+from lerobot_motors.cameras.pattern import PatternCamera
+from lerobot_motors.cameras.server import serve
+
+camera = PatternCamera(PatternConfig(fps=50, width=160, height=96))
+camera.connect()
+told = {"ready": lambda port: print(port, flush=True), "stop": lambda: False}
+serve({"front": camera}, address="127.0.0.1", port=0, fps=50, quality=90, **told)
+"""
+
+
 class ZmqSuite(CameraSuite):
     """A camera of a server on this machine."""
 
@@ -102,21 +115,14 @@ class ZmqSuite(CameraSuite):
         """The pattern's pictures, up to what their coding loses."""
         return bool(abs(picture - drawn(picture)).mean() < 12)
 
-    @pytest.fixture
-    def port(self) -> Iterator[int]:
-        from lerobot_motors.cameras.server import serve  # optional: the component says that it needs it
-
-        known: queue.Queue[int] = queue.Queue()
-        stop = threading.Event()
-        options = {"address": "127.0.0.1", "port": 0, "fps": 50.0, "quality": 90, "stop": stop.is_set}
-        pattern = choose(roles.Camera, "pattern", fps=50.0, width=160, height=96).build()
-        pattern.connect()
-        thread = threading.Thread(target=serve, args=({"front": pattern},), kwargs={**options, "ready": known.put})
-        thread.start()
-        yield known.get(timeout=5)
-        stop.set()
-        thread.join()
-        pattern.disconnect()
+    @pytest.fixture(scope="class")
+    @classmethod
+    def port(cls) -> Iterator[int]:
+        """In a process of its own, so that its files are not counted as the camera's."""
+        server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
+        with server:
+            yield int(server.stdout.readline())  # type: ignore[union-attr]
+            server.terminate()
 
     @pytest.fixture
     def camera(self, port: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -34,9 +35,17 @@ class Prompt(Protocol):
         """Whether ENTER was pressed since `watch`."""
         ...
 
+    def end(self) -> None:
+        """Take the live lines away; called however it ends."""
+        ...
+
+
+#: Time between two prints of the lines where they cannot be replaced [s].
+PLAIN_PERIOD = 1.0
+
 
 class ConsolePrompt:
-    """The person at the terminal.
+    """The person at the terminal. Live lines are replaced where the screen allows it, else printed once a second.
 
     Raises:
         DeviceError: from `ask` and `watch`, when there is no terminal.
@@ -45,6 +54,7 @@ class ConsolePrompt:
     def __init__(self) -> None:
         self._live: Live | None = None
         self._entered = threading.Event()
+        self._next = 0.0
 
     def ask(self, text: str) -> str:
         _need_terminal(text)
@@ -56,18 +66,25 @@ class ConsolePrompt:
         click.echo(text, err=True)
         self._entered.clear()
         threading.Thread(target=self._wait, name="wait-for-enter", daemon=True).start()
-        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
-        self._live.start()
+        screen = Console(stderr=True)
+        if screen.is_terminal:
+            self._live = Live(console=screen, auto_refresh=False, transient=True)
+            self._live.start()
 
     def show(self, lines: Sequence[str]) -> None:
         if self._live is not None:
             self._live.update(Text("\n".join(lines)), refresh=True)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + PLAIN_PERIOD
+            click.echo("\n".join(lines), err=True)
 
     def done(self) -> bool:
-        if self._entered.is_set() and self._live is not None:
+        return self._entered.is_set()
+
+    def end(self) -> None:
+        if self._live is not None:
             self._live.stop()
             self._live = None
-        return self._entered.is_set()
 
     def _wait(self) -> None:
         sys.stdin.readline()

@@ -76,6 +76,7 @@ class Backend(MemoryBackend):
 
 GOODS = {
     "robot": Good(suites.ToyArmSuite, "robot", lambda: ToyArm(ToyArmConfig())),
+    "patient robot": Good(suites.ToyArmSuite, "robot", lambda: toys.PatientArm(ToyArmConfig())),
     "teleoperator": Good(suites.ToyLeaderSuite, "teleoperator", lambda: ToyLeader(ToyLeaderConfig())),
     "camera": Good(suites.ToyCameraSuite, "camera", lambda: ToyCamera(ToyCameraConfig())),
     "motor bus": Good(suites.ToyBusSuite, "bus", lambda: ToyBus(ToyBusConfig())),

@@ -6,9 +6,11 @@ import time
 
 import numpy as np
 
+from core.mutants.kinds import Mutant
 from core.mutants.robots import arm
+from core.toys import PatientArm
 from lerobot_core.errors import DeviceError
-from lerobot_core.testing.fakes import ToyArm
+from lerobot_core.testing.fakes import ToyArm, ToyArmConfig
 from lerobot_core.testing.fakes.arm import TICKS
 
 
@@ -113,6 +115,20 @@ class OldForLost(ToyArm):
         return {**self.last}
 
 
+class TellsNewStamps(PatientArm):
+    def told(self):
+        return {**self.last, "stamps": dict.fromkeys(self.last["stamps"], time.monotonic_ns())}
+
+
+class TellsNoStamps(PatientArm):
+    def told(self):
+        return {key: value for key, value in self.last.items() if key != "stamps"}
+
+
+class EndlesslyPatient(PatientArm):
+    patience = 1e9
+
+
 class NeverRecovers(ToyArm):
     def get_observation(self):
         if getattr(self, "failed", False):
@@ -124,7 +140,14 @@ class NeverRecovers(ToyArm):
             raise
 
 
+def patient(kind: type[PatientArm]) -> Mutant:
+    return Mutant("patient robot", lambda: kind(ToyArmConfig()), "a_failing_device or after_a_failure")
+
+
 MUTANTS = {
+    "new stamps for old values": patient(TellsNewStamps),
+    "old values without stamps": patient(TellsNoStamps),
+    "endless patience": patient(EndlesslyPatient),
     "observes ticks": arm(ObservesTicks, "positions_lie_within"),
     "sent but not observed": arm(ActsUnseen, "what_is_sent_is_observed"),
     "a joint is lost": arm(LosesJoint, "an_observation_matches"),

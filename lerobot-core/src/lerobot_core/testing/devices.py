@@ -60,7 +60,7 @@ def fail(*args: Any, **kwargs: Any) -> None:
 
 def break_reads(part: Any, patch: pytest.MonkeyPatch) -> None:
     """Let every way of reading a bus or camera fail."""
-    for name in ("read", "sync_read", "async_read", "read_latest"):
+    for name in ("read", "sync_read", "latest", "read_block", "watch", "async_read", "read_latest"):
         if hasattr(part, name):
             patch.setattr(part, name, fail)
 

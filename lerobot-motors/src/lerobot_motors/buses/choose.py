@@ -7,15 +7,21 @@ from importlib import import_module
 from typing import Any
 
 from lerobot_core.errors import ConfigError, did_you_mean
+from lerobot_motors.buses.family import Family
 from lerobot_motors.buses.serial_bus import SerialBus
 from lerobot_motors.calibration import Motor
 
-#: Family → (models, options, bus) by import string.
+#: Family → (what it is, its options, its bus) by import string.
 FAMILIES = {
     "feetech": (
-        "lerobot_motors.buses.feetech.tables:MODELS",
+        "lerobot_motors.buses.feetech.bus:FEETECH",
         "lerobot_motors.buses.feetech.config:FeetechConfig",
         "lerobot_motors.buses.feetech.bus:FeetechBus",
+    ),
+    "dynamixel": (
+        "lerobot_motors.buses.dynamixel.tables:FAMILY",
+        "lerobot_motors.buses.dynamixel.config:DynamixelConfig",
+        "lerobot_motors.buses.dynamixel.bus:DynamixelBus",
     ),
 }
 
@@ -48,10 +54,22 @@ def family_of(model: str) -> str:
     Raises:
         ConfigError: none has.
     """
-    known = {name: family for family, (models, _, _) in FAMILIES.items() for name in _load(models)}
+    known = {name: family for family in FAMILIES for name in family_named(family).models}
     if model not in known:
         raise ConfigError(f"no motor model '{model}'{did_you_mean(model, known)}", hint=f"known: {', '.join(known)}")
     return known[model]
+
+
+def family_named(name: str) -> Family:
+    """The family of a name of `FAMILIES`.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in FAMILIES:
+        raise ConfigError(f"no family '{name}'{did_you_mean(name, FAMILIES)}", hint=f"known: {', '.join(FAMILIES)}")
+    found: Family = _load(FAMILIES[name][0])
+    return found
 
 
 def _load(target: str) -> Any:

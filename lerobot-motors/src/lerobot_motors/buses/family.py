@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
 TWOS_COMPLEMENT: Literal["two's complement"] = "two's complement"
@@ -28,6 +29,13 @@ class Register(NamedTuple):
     sign: int | Literal["two's complement"] | None = None
 
 
+class Quantity(NamedTuple):
+    """What a register counts in: so much of a unit."""
+
+    scale: float
+    unit: str
+
+
 class Model(NamedTuple):
     """A servo model.
 
@@ -36,12 +44,14 @@ class Model(NamedTuple):
         number: what it answers a ping with; None for a series, whose models are all accepted.
         registers: its table.
         protocol: version of the wire protocol it speaks: 0 or 1 for Feetech, 2 for Dynamixel.
+        quantities: what its registers count in, for those that count in anything.
     """
 
     resolution: int
     number: int | None
     registers: Mapping[str, Register]
     protocol: int
+    quantities: Mapping[str, Quantity] = MappingProxyType({})
 
 
 class Status(NamedTuple):
@@ -65,11 +75,13 @@ class Codec(Protocol):
         order: byte order of a register.
         overhead: bytes of a status packet around its data.
         groups: whether servos answer a sync read and a broadcast ping; else they are asked one after the other.
+        silence: longest pause before the next reply to a broadcast ping [s].
     """
 
     order: Literal["little", "big"]
     overhead: int
     groups: bool
+    silence: float
 
     def ping(self, servo: int) -> bytes: ...
 
@@ -102,6 +114,7 @@ class Family(NamedTuple):
         faults: bit of `Status.error` or of the status register → what it means.
         watched: registers next to each other that `watch` reads in one transaction, the first and the last.
         return_delay_unit: what Return_Delay_Time counts [s].
+        ram: first address after the EEPROM, which can be written only while the torque is off.
     """
 
     name: str
@@ -116,6 +129,7 @@ class Family(NamedTuple):
     faults: Mapping[int, str]
     watched: tuple[str, str]
     return_delay_unit: float
+    ram: int
 
 
 class Reading(NamedTuple):

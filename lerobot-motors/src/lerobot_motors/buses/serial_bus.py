@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol, TypeVar
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Protocol, TypeVar
 
 from lerobot_core.errors import BadReply, ConfigError, DeviceError, DeviceTimeout, NotConnected, did_you_mean
 from lerobot_motors import units
-from lerobot_motors.buses.family import TWOS_COMPLEMENT, Codec, Family, Model, Register, Status
+from lerobot_motors.buses import stored
+from lerobot_motors.buses.diagnosis import likely_cause
+from lerobot_motors.buses.family import Codec, Family, Model, Reading, Register, Status
 from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.buses.recent import Recent, Seen
+from lerobot_motors.buses.values import decode, encode, limits
 from lerobot_motors.buses.wire import Corrupt, Lost, Wire
-from lerobot_motors.calibration import Calibration, Motor, MotorCalibration, differences, half_turn_offset
+from lerobot_motors.calibration import Calibration, Motor, MotorCalibration
 
 #: Attempts to switch a torque off before giving up on that motor.
 TORQUE_OFF_RETRIES = 5
 CABLES = "check the power, the cables and the id of that servo"
-HOMING, LOWEST, HIGHEST = "Homing_Offset", "Min_Position_Limit", "Max_Position_Limit"
-#: Bit of Drive_Mode that inverts a servo which keeps its drive mode itself.
-INVERTED = 1
+#: What servos measure of themselves beside their motion, by the names of the families; voltages are in 0.1 V.
+VOLTAGES, TEMPERATURE, STATUS = ("Present_Voltage", "Present_Input_Voltage"), "Present_Temperature", "Status"
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -58,6 +62,9 @@ class SerialBus:
         ConfigError: a model that the family does not have, or models of different protocols.
     """
 
+    #: how transactions are made; a family may have its own
+    wire: ClassVar[type[Wire]] = Wire
+
     def __init__(
         self,
         config: BusConfig,
@@ -74,6 +81,8 @@ class SerialBus:
         self.faults: dict[str, int] = {}
         self.codec: Codec = family.codecs[_protocol(family, self.motors, protocol)]
         self._wire: Wire | None = None
+        self._recent = Recent()
+        self._plans: dict[tuple[str, tuple[str, ...]], tuple[Register, list[int]]] = {}
 
     # --- connection ---------------------------------------------------------------------------------------------------
 
@@ -90,7 +99,9 @@ class SerialBus:
         """
         if self.is_connected:
             raise DeviceError(f"bus on '{self.config.port}' is connected already", device=self.config.port)
-        self._wire = Wire(self.config.port, self.config.baudrate, self.config.slack_ms, self.health)
+        self._recent = Recent()
+        self._plans.clear()
+        self._wire = self.wire(self.config.port, self.config.baudrate, self.config.slack_ms, self.health)
         try:
             if handshake:
                 self._handshake()
@@ -143,7 +154,7 @@ class SerialBus:
                 status = self._connected().read(self.codec, servo, place.address, place.size)
             except (Lost, Corrupt):
                 continue
-            return self._content(status.data, place)
+            return decode(status.data, place, self.codec.order)
         return None
 
     def scan(self) -> dict[int, int | None]:
@@ -165,7 +176,7 @@ class SerialBus:
             num_retry,
         )
         self._note_fault(motor, status.error, refuse=True)
-        value = self._decode(self._content(status.data, place), place)
+        value = decode(status.data, place, self.codec.order)
         self._learn(register, motor, value)
         return self._to_user(register, motor, value, normalize)
 
@@ -185,9 +196,10 @@ class SerialBus:
             DeviceTimeout: names every motor that did not answer.
             NotConnected: not connected, or the port is gone.
         """
-        names = list(self.motors if motors is None else motors)
-        place = self._same_place(register, names)
-        missing = [self.motors[name].id for name in names]
+        names = tuple(self.motors if motors is None else motors)
+        if not names:
+            return {}
+        place, missing = self._plan(register, names)
         replies: dict[int, Status] = {}
         for _ in range(num_retry + 1):
             found = self._connected().sync_read(self.codec, missing, place.address, place.size)
@@ -197,12 +209,12 @@ class SerialBus:
                 break
         else:
             lost = [name for name in names if self.motors[name].id in missing]
-            raise self._no_reply(f"reading '{register}'", lost, num_retry)
+            raise self._no_reply(f"reading '{register}'", lost, num_retry, names)
         values = {}
         for name in names:
             status = replies[self.motors[name].id]
             self._note_fault(name, status.error)
-            value = self._decode(self._content(status.data, place), place)
+            value = decode(status.data, place, self.codec.order)
             self._learn(register, name, value)
             values[name] = self._to_user(register, name, value, normalize)
         return values
@@ -211,11 +223,110 @@ class SerialBus:
         """Write a register of several servos in one packet, which they do not acknowledge."""
         if not values:
             return
-        place = self._same_place(register, list(values))
-        contents = {
-            self.motors[name].id: self._bytes(register, name, value, normalize) for name, value in values.items()
-        }
+        place, ids = self._plan(register, tuple(values))
+        each = zip(ids, values.items(), strict=True)
+        contents = {servo: self._bytes(register, name, value, normalize) for servo, (name, value) in each}
         self._connected().sync_write(self.codec, place.address, contents)
+
+    # --- again and again ----------------------------------------------------------------------------------------------
+
+    def latest(
+        self, register: str, motors: Sequence[str] | None = None, *, normalize: bool = True, num_retry: int = 0
+    ) -> dict[str, Reading]:
+        """The last value of a register that each servo gave, asked for now: for loops.
+
+        A reply that does not come or comes damaged is the miss of its servo: its last value stays, with the stamp it had.
+
+        Args:
+            num_retry: how often those that are missing are asked again; together it may take 1 ms longer.
+
+        Raises:
+            DeviceTimeout: a servo never answered, or has been silent for longer than `config.patience_s`.
+            NotConnected: not connected, or the port is gone.
+        """
+        names = tuple(self.motors if motors is None else motors)
+        place, ids = self._plan(register, names)
+        seen = self._ask(f"reading '{register}'", names, ids, place.address, place.size, num_retry)
+        readings = {}
+        for name, servo in zip(names, ids, strict=True):
+            data, _, stamp, missed = seen[servo]
+            value = decode(data, place, self.codec.order)
+            readings[name] = Reading(self._to_user(register, name, value, normalize), stamp, missed)
+        return readings
+
+    def read_block(
+        self,
+        first: str,
+        last: str,
+        motors: Sequence[str] | None = None,
+        *,
+        normalize: bool = True,
+        num_retry: int = 0,
+    ) -> dict[str, dict[str, Reading]]:
+        """Every register from the `first` to the `last` in one transaction, by motor and register. Otherwise as `latest`."""
+        names = tuple(self.motors if motors is None else motors)
+        start, ids = self._plan(first, names)
+        place, _ = self._plan(last, names)
+        size = place.address + place.size - start.address
+        seen = self._ask(f"reading '{first}' to '{last}'", names, ids, start.address, size, num_retry)
+        return {
+            name: self._values(name, start.address, seen[servo], normalize)
+            for name, servo in zip(names, ids, strict=True)
+        }
+
+    def watch(
+        self, motors: Sequence[str] | None = None, *, normalize: bool = True, num_retry: int = 0
+    ) -> dict[str, dict[str, Reading]]:
+        """Position, velocity, load, voltage, temperature and what else lies there, in one transaction. Otherwise as `latest`.
+
+        Voltage, temperature and faults are kept in `health`.
+        """
+        found = self.read_block(*self.family.watched, motors, normalize=normalize, num_retry=num_retry)
+        for name, values in found.items():
+            servo = self.health.servo(self.motors[name].id)
+            for voltage in VOLTAGES:
+                if voltage in values:
+                    servo.voltage = values[voltage].value / 10
+            if TEMPERATURE in values:
+                servo.temperature = values[TEMPERATURE].value
+            if STATUS in values:
+                self._note_fault(name, int(values[STATUS].value))
+        return found
+
+    def _ask(
+        self, doing: str, names: Sequence[str], ids: Sequence[int], address: int, size: int, num_retry: int
+    ) -> dict[int, Seen]:
+        seen = self._recent.ask(self._connected(), self.codec, ids, address, size, num_retry)
+        silent = self._recent.silent
+        for name, servo in zip(names, ids, strict=True):
+            if servo in seen and (seen[servo].error or name in self.faults) and not seen[servo].missed:
+                self._note_fault(name, seen[servo].error)
+        if silent:
+            now = time.monotonic()
+            gone = [s for s in ids if s not in seen or (s in silent and now - silent[s].since > self.config.patience_s)]
+            if gone:
+                raise self._gone(doing, names, gone, now)
+        return seen
+
+    def _gone(self, doing: str, names: Sequence[str], ids: Sequence[int], now: float) -> DeviceTimeout:
+        chain, silent = {self.motors[name].id: name for name in names}, self._recent.silent
+        each = ", ".join(f"'{chain[servo]}' (id {servo}) for {now - silent[servo].since:.1f} s" for servo in ids)
+        damaged = [servo for servo in ids if silent[servo].damaged]
+        return DeviceTimeout(
+            f"no reply on '{self.config.port}' {doing} from {each}",
+            device=self.config.port,
+            hint=likely_cause(chain, [servo for servo in chain if servo in silent], damaged),
+        )
+
+    def _values(self, motor: str, start: int, seen: Seen, normalize: bool) -> dict[str, Reading]:
+        values = {}
+        for register, place in self._model(motor).registers.items():
+            offset = place.address - start
+            if offset >= 0 and offset + place.size <= len(seen.data):
+                raw = decode(seen.data[offset:], place, self.codec.order)
+                user = self._to_user(register, motor, raw, normalize)
+                values[register] = Reading(user, seen.stamp, seen.missed)
+        return values
 
     # --- torque -------------------------------------------------------------------------------------------------------
 
@@ -245,35 +356,11 @@ class SerialBus:
     @property
     def is_calibrated(self) -> bool:
         """Whether there is a calibration and the servos hold the same one."""
-        return bool(self.calibration) and not self._differences(self.calibration)
+        return bool(self.calibration) and not stored.compare(self, self.calibration)
 
     def read_calibration(self) -> Calibration:
         """What the servos hold; what they have no register for is that of the present calibration."""
-        known = self.calibration
-
-        def stored(register: str, otherwise: str) -> dict[str, float]:
-            having = [name for name in self.motors if register in self._model(name).registers]
-            found = self.sync_read(register, having, normalize=False, num_retry=2) if having else {}
-            return {n: found[n] if n in found else getattr(known.get(n), otherwise, 0) for n in self.motors}
-
-        offsets, lows, highs = (
-            stored(HOMING, "homing_offset"),
-            stored(LOWEST, "range_min"),
-            stored(HIGHEST, "range_max"),
-        )
-        modes = {name: known[name].drive_mode if name in known else 0 for name in self.motors}
-        if self.family.keeps_drive_mode:
-            modes = {name: int(mode) & INVERTED for name, mode in stored("Drive_Mode", "drive_mode").items()}
-        return {
-            name: MotorCalibration(
-                id=motor.id,
-                drive_mode=modes[name],
-                homing_offset=int(offsets[name]),
-                range_min=int(lows[name]),
-                range_max=int(highs[name]),
-            )
-            for name, motor in self.motors.items()
-        }
+        return stored.read(self)
 
     def write_calibration(self, calibration: Mapping[str, MotorCalibration]) -> None:
         """Store in the servos, and use from now on. Needs the torque off: the EEPROM is locked while it is on.
@@ -281,22 +368,7 @@ class SerialBus:
         Raises:
             BadReply: the servos do not hold it afterwards.
         """
-        for name, motor in calibration.items():
-            if HOMING in self._model(name).registers:
-                self.write(HOMING, name, motor.homing_offset, num_retry=2)
-            self.write(LOWEST, name, motor.range_min, num_retry=2)
-            self.write(HIGHEST, name, motor.range_max, num_retry=2)
-            if self.family.keeps_drive_mode:
-                mode = int(self.read("Drive_Mode", name, num_retry=2))
-                self.write("Drive_Mode", name, mode & ~INVERTED | bool(motor.drive_mode), num_retry=2)
-        self.calibration = dict(calibration)
-        different = self._differences(calibration)
-        if different:
-            raise BadReply(
-                f"the servos on '{self.config.port}' did not take the calibration: {'; '.join(different)}",
-                device=self.config.port,
-                hint="the EEPROM is locked while the torque is on: switch it off first",
-            )
+        stored.write(self, calibration)
 
     def set_half_turn_homings(self) -> dict[str, int]:
         """Make the present position of every servo read as half a turn; returns the offsets. Forgets the calibration.
@@ -304,31 +376,7 @@ class SerialBus:
         A servo without a homing offset keeps its zero; its offset is 0.
         """
         self.calibration = {}
-        homing = [name for name in self.motors if HOMING in self._model(name).registers]
-        for name in self.motors:
-            if name in homing:
-                self.write(HOMING, name, 0, num_retry=2)
-            self.write(LOWEST, name, 0, num_retry=2)
-            self.write(HIGHEST, name, self.resolution(name) - 1, num_retry=2)
-        offsets = dict.fromkeys(self.motors, 0)
-        if homing:
-            positions = self.sync_read("Present_Position", homing, normalize=False, num_retry=2)
-            for name, position in positions.items():
-                half_turn = half_turn_offset(int(position), self.resolution(name))
-                offsets[name] = half_turn * -self.family.offset_sign
-                self.write(HOMING, name, offsets[name], num_retry=2)
-        return offsets
-
-    def _differences(self, wanted: Mapping[str, MotorCalibration]) -> list[str]:
-        found = self.read_calibration()
-        different = differences(wanted, found)
-        if self.family.keeps_drive_mode:
-            different += [
-                f"'{name}' has drive mode {found[name].drive_mode}, the file says {motor.drive_mode}"
-                for name, motor in wanted.items()
-                if name in found and bool(motor.drive_mode) != bool(found[name].drive_mode)
-            ]
-        return different
+        return stored.half_turn(self)
 
     # --- names --------------------------------------------------------------------------------------------------------
 
@@ -361,6 +409,14 @@ class SerialBus:
             )
         return registers[register]
 
+    def _plan(self, register: str, motors: tuple[str, ...]) -> tuple[Register, list[int]]:
+        """Where the register is in all of these motors, and their ids."""
+        plan = self._plans.get((register, motors))
+        if plan is None:
+            plan = self._same_place(register, motors), [self._id(motor) for motor in motors]
+            self._plans[register, motors] = plan
+        return plan
+
     def _same_place(self, register: str, motors: Sequence[str]) -> Register:
         places = {self._place(register, motor)[:2] for motor in motors}
         if len(places) != 1:
@@ -372,6 +428,10 @@ class SerialBus:
                 hint="ask the motors of each kind apart",
             )
         return self._place(register, motors[0])
+
+    def has(self, register: str, motor: str) -> bool:
+        """Whether the motor's model has the register."""
+        return register in self._model(motor).registers
 
     def resolution(self, motor: str) -> int:
         """Ticks per turn."""
@@ -393,18 +453,6 @@ class SerialBus:
         return self.calibration[motor]
 
     # --- values -------------------------------------------------------------------------------------------------------
-
-    def _content(self, data: bytes, place: Register) -> int:
-        return int.from_bytes(data[: place.size], self.codec.order)
-
-    @staticmethod
-    def _decode(content: int, place: Register) -> int:
-        if place.sign is None:
-            return content
-        if place.sign == TWOS_COMPLEMENT:
-            half = 1 << 8 * place.size - 1
-            return content - 2 * half if content >= half else content
-        return units.decode_sign_magnitude(content, place.sign)
 
     def _to_user(self, register: str, motor: str, raw: int, normalize: bool) -> float:
         if not (normalize and register in self.family.positions):
@@ -433,23 +481,12 @@ class SerialBus:
             known, mode = self.calibrated(motor), self.motors[motor].norm_mode
             ends, inverted = (known.range_min, known.range_max), self._inverted(known)
             raw = units.to_raw(value, mode, *ends, inverted=inverted, resolution=self.resolution(motor))
-        bits = 8 * place.size
-        if place.sign is None:
-            lowest, highest = 0, (1 << bits) - 1
-        elif place.sign == TWOS_COMPLEMENT:
-            lowest, highest = -(1 << bits - 1), (1 << bits - 1) - 1
-        else:
-            highest = (1 << place.sign) - 1
-            lowest = -highest
+        lowest, highest = limits(place)
         if not lowest <= raw <= highest:
             raise DeviceError(
                 f"'{register}' of '{motor}' cannot be {raw}: it takes {lowest} to {highest}", device=motor
             )
-        if place.sign == TWOS_COMPLEMENT:
-            raw &= (1 << bits) - 1
-        elif place.sign is not None:
-            raw = units.encode_sign_magnitude(raw, place.sign)
-        return raw.to_bytes(place.size, self.codec.order)
+        return encode(raw, place, self.codec.order)
 
     def _learn(self, register: str, motor: str, value: float) -> None:
         if register == "Return_Delay_Time":
@@ -483,11 +520,13 @@ class SerialBus:
                     raise BadReply(f"damaged reply from {where} {doing}: {damage}", device=motor, hint=CABLES) from None
         raise ValueError(f"num_retry is 0 or more, got {num_retry}")
 
-    def _no_reply(self, doing: str, motors: Iterable[str], num_retry: int) -> DeviceTimeout:
+    def _no_reply(self, doing: str, motors: Sequence[str], num_retry: int, asked: Sequence[str] = ()) -> DeviceTimeout:
+        chain = {self.motors[name].id: name for name in asked or motors}
+        hint = likely_cause(chain, [self.motors[name].id for name in motors])
         names = ", ".join(f"'{name}' (id {self.motors[name].id})" for name in motors)
         tries = f" in {num_retry + 1} attempts" if num_retry else ""
         return DeviceTimeout(
-            f"no reply from {names} on '{self.config.port}' {doing}{tries}", device=self.config.port, hint=CABLES
+            f"no reply from {names} on '{self.config.port}' {doing}{tries}", device=self.config.port, hint=hint
         )
 
     def _refuses(self, error: int) -> bool:

@@ -26,8 +26,6 @@ T = TypeVar("T")
 SERIAL_SLACK, EMULATED_SLACK = 2.0, 250.0
 #: Most a scan waits for one id beyond the wire time [ms]: 254 of them are asked.
 SCAN_SLACK = 10.0
-#: Silence after which nobody else answers a broadcast ping [s].
-SCAN_SILENCE = 0.1
 #: Longest delay a servo can be set to before it replies [s]: 254 times 2 µs; assumed until its setting is known.
 LONGEST_DELAY = 0.508e-3
 #: A reply is owed this long at least [s]: no adapter holds bytes back longer.
@@ -118,6 +116,10 @@ class Wire:
     def write(self, codec: Codec, servo: int, address: int, data: bytes) -> Status:
         """Write a servo's memory; it has acknowledged it on return. Raises as `ping`."""
         return self._one(codec, servo, codec.write(servo, address, data), 0)
+
+    def command(self, codec: Codec, servo: int, packet: bytes) -> Status:
+        """Send an instruction that a servo acknowledges. Raises as `ping`."""
+        return self._one(codec, servo, packet, 0)
 
     def sync_read(
         self, codec: Codec, servos: Sequence[int], address: int, size: int, until: float | None = None
@@ -248,7 +250,7 @@ class Wire:
         packet, received, found = codec.ping(BROADCAST), bytearray(), set()
         self._drain(codec)
         self.port.send(packet)
-        while chunk := self.port.receive(time.monotonic() + max(SCAN_SILENCE, self.slack)):
+        while chunk := self.port.receive(time.monotonic() + max(codec.silence, self.slack)):
             received += chunk
             if received.startswith(packet):
                 del received[: len(packet)]

@@ -6,6 +6,7 @@ A subclass says how to open and close its source and how to take one picture. Kn
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +29,7 @@ class LiveConfig(Protocol):
     freeze_frames: int
 
 
-class LiveCamera:
+class LiveCamera(ABC):
     """A camera whose pictures (H, W, 3) uint8 are read by a thread of their own.
 
     Attributes:
@@ -104,17 +105,17 @@ class LiveCamera:
             self._counted, stopped = stream.health, stream.stop()
         self._close(stopped)
 
+    @abstractmethod
     def _open(self) -> None:
         """Open the source and set `width`, `height` and `fps` to what it gives."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _grab(self) -> np.ndarray | tuple[np.ndarray, np.ndarray | None] | None:
         """The next picture, or None when there was none; runs in the reader's thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, stopped: bool) -> None:
         """Close the source; `stopped` is False while the reader is still inside it."""
-        raise NotImplementedError
 
     def _lost(self) -> str:
         """Why the source is gone, where that can be told."""

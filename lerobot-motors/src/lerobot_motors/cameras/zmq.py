@@ -62,12 +62,14 @@ class ZmqCamera(LiveCamera):
         super().__init__(config, f"{config.camera_name} at {config.server_address}:{config.port}")
         self.config = config
         self.max_failures = max(1, config.timeout_ms // WAIT_MS)
+        self._context: zmq.Context | None = None
         self._socket: zmq.Socket | None = None
         self._time = math.nan
 
     def _open(self) -> None:
         self._time = math.nan
-        self._socket = socket = zmq.Context.instance().socket(zmq.SUB)
+        self._context = zmq.Context()  # of its own: ending it waits until the connection is closed
+        self._socket = socket = self._context.socket(zmq.SUB)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.CONFLATE, 1)  # only the newest message is kept
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST)
@@ -86,5 +88,7 @@ class ZmqCamera(LiveCamera):
 
     def _close(self, stopped: bool) -> None:
         socket, self._socket = self._socket, None
-        if socket is not None and stopped:  # a socket belongs to one thread at a time
+        context, self._context = self._context, None
+        if socket is not None and context is not None and stopped:  # a socket belongs to one thread at a time
             socket.close(0)
+            context.term()

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import click
 
-from lerobot_core.loop import LoopHealth, Tick
+from lerobot_core.loop import SIGNALS, LoopHealth, Tick
 
 #: What to do with a leader that does not fit the robot.
 SAME_JOINTS = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
@@ -25,8 +25,8 @@ REFRESH = 250_000_000
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed. The first press is only noted, so that the loop ends between two ticks with its figures
-    and every file whole; the second interrupts at once."""
+    """Whether Ctrl-C was pressed, or the system or a closed terminal asked to end. The first time is only noted, so that the
+    loop ends between two ticks with its figures and every file whole; the second interrupts at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -36,17 +36,24 @@ class Interrupt:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Note Ctrl-C inside this block. Main thread only, as Python's signals are."""
+        """Note signals inside this block. Main thread only, as Python's signals are."""
 
         def note(signum: int, frame: Any) -> None:
             self.requested = True
-            signal.signal(signal.SIGINT, former)
+            restore()
 
-        former = signal.signal(signal.SIGINT, note)
+        def restore() -> None:
+            for number, handler in former.items():
+                signal.signal(number, handler)
+
+        heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        former = {number: signal.getsignal(number) for number in heard}
+        for number in heard:
+            signal.signal(number, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, former)
+            restore()
 
 
 class Meter:

@@ -18,7 +18,7 @@ from lerobot_core import plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import rest
 from lerobot_core.errors import ConfigError
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import (
@@ -87,8 +87,7 @@ class RecordConfig:
         action_steps: processor steps on each action before it is sent, in order.
         dataset: where the episodes go.
         resume: add to a dataset that exists.
-        ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
-        max_speed: speed of each joint afterwards [user units/s]; empty sets no limit.
+        guard: what the robot may be asked to do.
         output_file: JSON file for the figures of every episode.
     """
 
@@ -98,8 +97,7 @@ class RecordConfig:
     observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     resume: bool = False
-    ramp_speed: float = 90.0
-    max_speed: float | None = None
+    guard: GuardConfig = attrs.field(factory=GuardConfig)
     output_file: Path | None = None
 
 
@@ -153,7 +151,7 @@ class Recording:
         self._robot = robot
         self._source = TeleoperatorSource(teleop)
         self._writer = writer
-        self._guard = Guard(config.dataset.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed)
+        self._guard = Guard(config.dataset.fps, config.guard)
         self.episodes: list[dict[str, Any]] = []
         self.discarded = 0
 
@@ -276,6 +274,7 @@ def record(config: RecordConfig) -> None:
     steps = Steps(config.observation_steps, config.action_steps)
     steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     stored = steps.recorded(robot, use_videos=options.video)
+    config.guard.check(robot)
     interrupt = console.Interrupt()
     with connected(robot, teleop):
         writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)

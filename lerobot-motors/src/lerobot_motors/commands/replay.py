@@ -13,7 +13,7 @@ from lerobot_core import features
 from lerobot_core.cli import config_command
 from lerobot_core.config import rest
 from lerobot_core.errors import DataError
-from lerobot_core.guard import move_to
+from lerobot_core.guard import Guard, GuardConfig, move_to
 from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, ProcessorStep, Robot
@@ -44,7 +44,7 @@ class ReplayConfig:
         observation_steps: processor steps on each observation, in order, as [{type: NAME, option: value}].
         action_steps: processor steps on each action before it is sent, in order.
         fps: rate of the loop [Hz]; empty takes the dataset's.
-        ramp_speed: speed of each joint on the way to the first frame [user units/s].
+        guard: what the robot may be asked to do.
         output_file: JSON file for the figures of the run.
     """
 
@@ -53,7 +53,7 @@ class ReplayConfig:
     observation_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     fps: float | None = None
-    ramp_speed: float = 60.0
+    guard: GuardConfig = attrs.field(factory=lambda: GuardConfig(ramp_speed=60.0))
     output_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -89,23 +89,25 @@ class RecordedActions:
 
 @config_command(ReplayConfig, defaults={"dataset": {"type": "lerobot"}})
 def replay(config: ReplayConfig) -> None:
-    """Send the actions of a recorded episode to a robot, which first moves to the first of them at --ramp_speed."""
+    """Send the actions of a recorded episode to a robot, which first moves to the first of them at --guard.ramp_speed."""
     robot, dataset = config.robot.build(), config.dataset.backend.build().open()
     steps = Steps(config.observation_steps, config.action_steps)
     source = read_actions(dataset, config.dataset.episode, robot, steps)
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
-    with connected(robot):
-        move_to(robot, through(steps.action, source.first), speed=config.ramp_speed, fps=fps)
-        with interrupt.caught():
-            health = run_loop(
-                robot,
-                source,
-                fps=fps,
-                sinks=console.live_line(fps),
-                observation_steps=steps.observation,
-                action_steps=steps.action,
-                stop=lambda: source.done or interrupt.requested,
-            )
+    config.guard.check(robot)
+    guard = Guard(fps, config.guard)
+    with connected(robot), interrupt.caught():
+        move_to(robot, through(steps.action, source.first), fps=fps, guard=guard, stop=interrupt)
+        health = run_loop(
+            robot,
+            source,
+            fps=fps,
+            sinks=console.live_line(fps),
+            observation_steps=steps.observation,
+            action_steps=steps.action,
+            guard=guard,
+            stop=lambda: source.done or interrupt.requested,
+        )
     console.end_run(health, console.health_of(robot=robot), config.output_file, episode=config.dataset.episode)
 
 

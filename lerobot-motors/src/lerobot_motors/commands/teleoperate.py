@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from lerobot_core.cli import config_command
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import TeleoperatorSource, connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import ProcessorStep, Robot, Teleoperator
@@ -26,8 +26,7 @@ class TeleoperateConfig:
         action_steps: processor steps on each action before it is sent, in order.
         fps: rate of the loop [Hz].
         teleop_time_s: when to stop [s]; empty goes on until Ctrl-C.
-        ramp_speed: speed of each joint until it has caught up with the teleoperator [user units/s].
-        max_speed: speed of each joint afterwards [user units/s]; empty sets no limit.
+        guard: what the robot may be asked to do.
         output_file: JSON file for the figures of the run.
     """
 
@@ -37,8 +36,7 @@ class TeleoperateConfig:
     action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     fps: float = 60.0
     teleop_time_s: float | None = None
-    ramp_speed: float = 90.0
-    max_speed: float | None = None
+    guard: GuardConfig = attrs.field(factory=GuardConfig)
     output_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -48,10 +46,15 @@ class TeleoperateConfig:
 
 @config_command(TeleoperateConfig)
 def teleoperate(config: TeleoperateConfig) -> None:
-    """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --ramp_speed; Ctrl-C ends."""
+    """Drive a robot with a teleoperator. The robot first moves to where the teleoperator is at --guard.ramp_speed.
+
+    Ctrl-C ends: the robot goes to its park pose, if it has one, then does what its `on_stop` says. A second one leaves out the rest of
+    the way to the park pose.
+    """
     robot, teleop = config.robot.build(), config.teleop.build()
     steps = Steps(config.observation_steps, config.action_steps)
     steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
+    config.guard.check(robot)
     interrupt = console.Interrupt()
     with connected(robot, teleop), interrupt.caught():
         health = run_loop(
@@ -61,7 +64,7 @@ def teleoperate(config: TeleoperateConfig) -> None:
             sinks=console.live_line(config.fps),
             observation_steps=steps.observation,
             action_steps=steps.action,
-            guard=Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed),
+            guard=Guard(config.fps, config.guard),
             duration=config.teleop_time_s,
             stop=interrupt,
         )

@@ -172,7 +172,7 @@ class Plan:
             *self.robot(),
             *self.source(),
             f"--dataset.episode={episode}",
-            "--ramp_speed=90",
+            "--guard.ramp_speed=90",
             f"--output_file={self.file('replay_loop.json')}",
         ]
 

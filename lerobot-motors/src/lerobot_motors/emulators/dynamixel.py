@@ -78,7 +78,7 @@ class DynamixelServo(Servo):
     """A servo at an id; see `Servo`. The EEPROM is written while the torque is off."""
 
     bauds: ClassVar = {code: baud for baud, code in BAUD_CODES.items()}
-    supply = "Present_Input_Voltage"
+    supply, troubles = "Present_Input_Voltage", "Hardware_Error_Status"
 
     def __init__(self, joint: Joint, position: float) -> None:
         model = MODELS[joint.model]
@@ -110,7 +110,7 @@ class DynamixelServo(Servo):
 
     @property
     def status(self) -> int:
-        return ALERT if self.get("Hardware_Error_Status") else 0
+        return ALERT if self.alarms else 0
 
     @property
     def stiffness(self) -> float:

@@ -69,7 +69,7 @@ class FeetechServo(Servo):
 
     @property
     def status(self) -> int:
-        return self.get("Status")
+        return self.alarms
 
     @property
     def stiffness(self) -> float:

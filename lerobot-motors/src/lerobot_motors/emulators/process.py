@@ -158,7 +158,7 @@ class Line:
             blocks["goals"][index] = servo.get("Goal_Position")
             blocks["torque"][index] = servo.torque
             blocks["loads"][index] = servo.load
-            blocks["status"][index] = servo.status
+            blocks["status"][index] = servo.alarms
         self._memory.set_word("heard", self._chain.heard)
         self._memory.set_word("obeyed", orders)
         self._memory.set_word("stamp", int(now * 1e9))

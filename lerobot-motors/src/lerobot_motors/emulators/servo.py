@@ -76,8 +76,8 @@ class Servo:
     delay_unit = 2e-6
     #: Content of Baud_Rate → baud rate.
     bauds: Mapping[int, int] = {}
-    #: Register with the supply [0.1 V].
-    supply = "Present_Voltage"
+    #: Registers with the supply [0.1 V] and with what is wrong.
+    supply, troubles = "Present_Voltage", "Status"
 
     def __init__(
         self, joint: Joint, model: Model, order: Literal["little", "big"], factory: Mapping[str, int], position: float
@@ -180,6 +180,11 @@ class Servo:
     @property
     def id(self) -> int:
         return self.memory[self.registers["ID"].address]
+
+    @property
+    def alarms(self) -> int:
+        """What it says is wrong with it, in bits."""
+        return self.get(self.troubles)
 
     @property
     def baud(self) -> int:

@@ -18,7 +18,7 @@ from rich.progress import Progress, TimeElapsedColumn
 from lerobot_core import plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import choose, rest
-from lerobot_core.guard import Guard
+from lerobot_core.guard import Guard, GuardConfig
 from lerobot_core.loop import Tick, connected
 from lerobot_core.registry import Choice
 from lerobot_core.roles import (
@@ -77,8 +77,7 @@ class RunConfig:
         rename_map: robot's dataset or action name to policy's name, where they differ.
         timeout_s: how long the server may be away before the run ends [s].
         seed: of the policy's random numbers.
-        ramp_speed: speed of each joint until it has caught up with the policy [user units/s].
-        max_speed: speed of each joint afterwards [user units/s]; empty sets no limit.
+        guard: what the robot may be asked to do.
         output_file: JSON file for the figures of every episode.
     """
 
@@ -103,8 +102,7 @@ class RunConfig:
     rename_map: dict[str, str] = attrs.field(factory=dict)
     timeout_s: float = 5.0
     seed: int = 0
-    ramp_speed: float = 90.0
-    max_speed: float | None = None
+    guard: GuardConfig = attrs.field(factory=GuardConfig)
     output_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -151,8 +149,9 @@ def run(config: RunConfig) -> None:
             address, steps.observed(robot), robot.action_features, aggregator, config.client_options()
         )
         devices = [client, robot] if teleop is None else [client, robot, teleop]
+        config.guard.check(robot)
         with connected(*devices), _writer(config, robot, steps, backend) as writer:
-            guard = Guard(config.fps, ramp_speed=config.ramp_speed, max_speed=config.max_speed)
+            guard = Guard(config.fps, config.guard)
             with _progress() as progress:
                 bar = Bar(progress, config.fps)
                 rollout = Rollout(

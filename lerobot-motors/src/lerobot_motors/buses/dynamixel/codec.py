@@ -63,10 +63,14 @@ class Protocol2:
     Attributes:
         order: byte order of a register.
         overhead: bytes of a status packet around its data.
+        groups: whether servos answer a sync read and a broadcast ping.
+        silence: longest pause before the next reply to a broadcast ping [s]: a servo waits 3 ms for each id below its own.
     """
 
     order: Literal["little", "big"] = "little"
     overhead = HEAD + 2 + CHECK
+    groups = True
+    silence = 253 * 3e-3
 
     def ping(self, servo: int) -> bytes:
         return packet(servo, bytes([PING]))

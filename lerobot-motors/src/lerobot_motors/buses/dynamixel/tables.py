@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lerobot_motors.buses.dynamixel.codec import Protocol2
-from lerobot_motors.buses.family import TWOS_COMPLEMENT, Family, Model, Register
+from lerobot_motors.buses.family import TWOS_COMPLEMENT, Family, Model, Quantity, Register
 
 _COMMON = {
     # EEPROM, written only while Torque_Enable is 0
@@ -69,40 +69,87 @@ REGISTERS = {
 #: Servos that only estimate their load, in the place of the current.
 LOAD_REGISTERS = {**_COMMON, "Present_Load": Register(126, 2, TWOS_COMPLEMENT)}
 
-_WITH_CURRENT = {
-    "xl330-m077": 1190,
-    "xl330-m288": 1200,
-    "xc330-t181": 1210,
-    "xc330-t288": 1220,
-    "xc330-m181": 1230,
-    "xc330-m288": 1240,
-    "xm430-w210": 1030,
-    "xm430-w350": 1020,
-    "xm540-w150": 1130,
-    "xm540-w270": 1120,
-    "xh430-w210": 1010,
-    "xh430-w350": 1000,
-    "xh430-v210": 1050,
-    "xh430-v350": 1040,
-    "xh540-w150": 1110,
-    "xh540-w270": 1100,
-    "xh540-v150": 1150,
-    "xh540-v270": 1140,
-    "xw540-t140": 1180,
-    "xw540-t260": 1170,
-    "x_series": None,
-}
-_WITH_LOAD = {
-    "xl430-w250": 1060,
-    "xc430-w150": 1070,
-    "xc430-w240": 1080,
-    "2xl430-w250": 1090,
-    "2xc430-w250": 1160,
+_TURN, _SPEED = Quantity(360 / 4096, "deg"), Quantity(0.229 * 6, "deg/s")
+_VOLTAGE, _TEMPERATURE, _PWM = Quantity(0.1, "V"), Quantity(1.0, "°C"), Quantity(0.113, "%")
+QUANTITIES = {
+    "Return_Delay_Time": Quantity(2.0, "µs"),
+    "Homing_Offset": _TURN,
+    "Moving_Threshold": _SPEED,
+    "Temperature_Limit": _TEMPERATURE,
+    "Max_Voltage_Limit": _VOLTAGE,
+    "Min_Voltage_Limit": _VOLTAGE,
+    "PWM_Limit": _PWM,
+    "Acceleration_Limit": Quantity(21.4577, "deg/s²"),
+    "Velocity_Limit": _SPEED,
+    "Max_Position_Limit": _TURN,
+    "Min_Position_Limit": _TURN,
+    "Bus_Watchdog": Quantity(20.0, "ms"),
+    "Goal_PWM": _PWM,
+    "Goal_Velocity": _SPEED,
+    "Goal_Position": _TURN,
+    "Realtime_Tick": Quantity(1.0, "ms"),
+    "Present_PWM": _PWM,
+    "Present_Velocity": _SPEED,
+    "Present_Position": _TURN,
+    "Velocity_Trajectory": _SPEED,
+    "Position_Trajectory": _TURN,
+    "Present_Input_Voltage": _VOLTAGE,
+    "Present_Temperature": _TEMPERATURE,
 }
 
+
+def _measuring(milliamperes: float) -> dict[str, Quantity]:
+    """What registers count in where a count of current is so much."""
+    currents = ("Current_Limit", "Goal_Current", "Present_Current")
+    return {**QUANTITIES, **dict.fromkeys(currents, Quantity(milliamperes, "mA"))}
+
+
+#: Registers, what they count in, number by model.
+_MODELS = (
+    (
+        REGISTERS,
+        _measuring(1.0),
+        {
+            "xl330-m077": 1190,
+            "xl330-m288": 1200,
+            "xc330-t181": 1210,
+            "xc330-t288": 1220,
+            "xc330-m181": 1230,
+            "xc330-m288": 1240,
+        },
+    ),
+    (
+        REGISTERS,
+        _measuring(2.69),
+        {
+            "xm430-w210": 1030,
+            "xm430-w350": 1020,
+            "xm540-w150": 1130,
+            "xm540-w270": 1120,
+            "xh430-w210": 1010,
+            "xh430-w350": 1000,
+            "xh540-w150": 1110,
+            "xh540-w270": 1100,
+            "xw540-t140": 1180,
+            "xw540-t260": 1170,
+        },
+    ),
+    (
+        REGISTERS,
+        QUANTITIES,
+        {"xh430-v210": 1050, "xh430-v350": 1040, "xh540-v150": 1150, "xh540-v270": 1140, "x_series": None},
+    ),
+    (
+        LOAD_REGISTERS,
+        {**QUANTITIES, "Present_Load": Quantity(0.1, "%")},
+        {"xl430-w250": 1060, "xc430-w150": 1070, "xc430-w240": 1080, "2xl430-w250": 1090, "2xc430-w250": 1160},
+    ),
+)
+
 MODELS = {
-    **{name: Model(4096, number, REGISTERS, 2) for name, number in _WITH_CURRENT.items()},
-    **{name: Model(4096, number, LOAD_REGISTERS, 2) for name, number in _WITH_LOAD.items()},
+    name: Model(4096, number, registers, 2, quantities)
+    for registers, quantities, numbers in _MODELS
+    for name, number in numbers.items()
 }
 
 #: Content of Baud_Rate by baud rate.
@@ -143,4 +190,5 @@ FAMILY = Family(
     faults=FAULTS,
     watched=("Moving", "Present_Temperature"),
     return_delay_unit=2e-6,
+    ram=REGISTERS["Torque_Enable"].address,
 )

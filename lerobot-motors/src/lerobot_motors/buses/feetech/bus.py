@@ -24,6 +24,7 @@ FEETECH = Family(
     faults=tables.FAULTS,
     watched=tables.WATCHED,
     return_delay_unit=tables.RETURN_DELAY_UNIT,
+    ram=tables.RAM,
 )
 
 

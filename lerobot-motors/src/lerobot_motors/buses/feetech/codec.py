@@ -26,6 +26,7 @@ class FeetechCodec:
     """
 
     overhead = FRONT + SHORTEST
+    silence = 0.1
 
     def __init__(self, order: Literal["little", "big"], groups: bool) -> None:
         self.order = order

@@ -5,7 +5,7 @@ Source: Feetech's memory tables of the SMS/STS series (STS3215) and of the SCS s
 
 from __future__ import annotations
 
-from lerobot_motors.buses.family import Model, Register
+from lerobot_motors.buses.family import Model, Quantity, Register
 
 REGISTERS = {
     # EEPROM, read only
@@ -98,14 +98,53 @@ SCS_REGISTERS = {
     "Acceleration_2": Register(83, 1),
 }
 
+_MEASURES = {
+    "Return_Delay_Time": Quantity(2.0, "µs"),
+    "Max_Temperature_Limit": Quantity(1.0, "°C"),
+    "Max_Voltage_Limit": Quantity(0.1, "V"),
+    "Min_Voltage_Limit": Quantity(0.1, "V"),
+    "Max_Torque_Limit": Quantity(0.1, "%"),
+    "Present_Load": Quantity(0.1, "%"),
+    "Present_Voltage": Quantity(0.1, "V"),
+    "Present_Temperature": Quantity(1.0, "°C"),
+}
+#: 4096 ticks a turn; ticks per second; 100 ticks per second².
+_TURN, _SPEED, _ACCELERATION = (
+    Quantity(360 / 4096, "deg"),
+    Quantity(360 / 4096, "deg/s"),
+    Quantity(36_000 / 4096, "deg/s²"),
+)
+QUANTITIES = {
+    **_MEASURES,
+    "Min_Position_Limit": _TURN,
+    "Max_Position_Limit": _TURN,
+    "Homing_Offset": _TURN,
+    "CW_Dead_Zone": _TURN,
+    "CCW_Dead_Zone": _TURN,
+    "Goal_Position": _TURN,
+    "Present_Position": _TURN,
+    "Goal_Velocity": _SPEED,
+    "Present_Velocity": _SPEED,
+    "Acceleration": _ACCELERATION,
+    "Maximum_Acceleration": _ACCELERATION,
+    "Minimum_Startup_Force": Quantity(0.1, "%"),
+    "Protective_Torque": Quantity(1.0, "%"),
+    "Overload_Torque": Quantity(1.0, "%"),
+    "Torque_Limit": Quantity(0.1, "%"),
+    "Protection_Time": Quantity(10.0, "ms"),
+    "Over_Current_Protection_Time": Quantity(10.0, "ms"),
+    "Protection_Current": Quantity(6.5, "mA"),
+    "Present_Current": Quantity(6.5, "mA"),
+}
+
 MODELS = {
-    "sts3215": Model(4096, 777, REGISTERS, 0),
-    "sts3250": Model(4096, 2825, REGISTERS, 0),
-    "sm8512bl": Model(4096, 11272, REGISTERS, 0),
-    "sts_series": Model(4096, None, REGISTERS, 0),
-    "sms_series": Model(4096, None, REGISTERS, 0),
-    "scs0009": Model(1024, 1284, SCS_REGISTERS, 1),
-    "scs_series": Model(1024, None, SCS_REGISTERS, 1),
+    "sts3215": Model(4096, 777, REGISTERS, 0, QUANTITIES),
+    "sts3250": Model(4096, 2825, REGISTERS, 0, QUANTITIES),
+    "sm8512bl": Model(4096, 11272, REGISTERS, 0, QUANTITIES),
+    "sts_series": Model(4096, None, REGISTERS, 0, QUANTITIES),
+    "sms_series": Model(4096, None, REGISTERS, 0, QUANTITIES),
+    "scs0009": Model(1024, 1284, SCS_REGISTERS, 1, _MEASURES),
+    "scs_series": Model(1024, None, SCS_REGISTERS, 1, _MEASURES),
 }
 
 #: First address after the EEPROM.
@@ -133,7 +172,5 @@ POSITION_MODE = 0
 PHASE_MULTI_TURN = 0x10
 #: Registers next to each other that say how a servo is, the first and the last.
 WATCHED = ("Present_Position", "Moving")
-#: What Present_Voltage counts in [V].
-VOLTAGE_UNIT = 0.1
 #: Faults a servo reports with every reply, by bit.
 FAULTS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "overcurrent", 32: "overload"}

@@ -1,0 +1,180 @@
+"""`lr teleoperate` on emulated arms, ended at random instants: the arm is left as it declares, whatever ends it."""
+
+from __future__ import annotations
+
+import io
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from lerobot_motors import emulators, so_arm
+from lerobot_motors.emulators import EmulatorState
+
+#: Arms that are stopped at the same time, each by a process and on emulators of its own.
+ARMS = 4
+#: Latest instant after the start of a process [s]: connecting, ramping and following all are before it.
+LATEST = 1.0
+PARK = {"shoulder_pan": 12.0, "elbow_flex": -20.0}
+#: Ways to end a run: the signals and the pauses before them [s].
+ENDS = {
+    "Ctrl-C": [(0.0, signal.SIGINT)],
+    "a second Ctrl-C": [(0.0, signal.SIGINT), (0.05, signal.SIGINT)],
+    "Ctrl-C without end": [(0.02, signal.SIGINT)] * 8,
+    "the system": [(0.0, signal.SIGTERM)],
+    "a closed terminal": [(0.0, signal.SIGHUP)],
+    "kill -9": [(0.0, signal.SIGKILL)],
+}
+
+
+class Run:
+    """A teleoperation in a process of its own, on emulators that outlive it."""
+
+    def __init__(self, index: int, stack: ExitStack) -> None:
+        self.index = index
+        self.ports = [
+            f"emulated://so101?name=follower{index}",
+            f"emulated://so101-leader?motion=sine&seed=3&name=leader{index}",
+        ]
+        for port in self.ports:
+            stack.callback(emulators.open_port(port).close)
+        self.state: EmulatorState = emulators.state(f"follower{index}")
+        stack.callback(self.state.close)
+        self.pid = 0
+
+    def start(self, commands: Callable[..., None], *options: str) -> None:
+        self.before, self.powered = self.state.positions, self.state.torque
+        self.pid = os.fork()
+        if self.pid:
+            return
+        status = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.unraisablehook = sys.__unraisablehook__
+            sys.stdout = sys.stderr = io.StringIO()
+            robot, leader = self.ports
+            commands(
+                "teleoperate", "--robot.type=so101_follower", f"--robot.port={robot}", "--teleop.type=so101_leader",
+                f"--teleop.port={leader}", *options,
+            )  # fmt: skip
+            status = 0
+        except (KeyboardInterrupt, click.Abort):
+            status = 130
+        except BaseException:
+            Path(f"run{self.index}.txt").write_text(traceback.format_exc())
+        finally:
+            os._exit(status)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended; notes whether the arm was in use the moment before."""
+        if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Exit status, or minus the signal."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.005)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        pytest.fail("it did not end within 20 s")
+
+
+@pytest.fixture
+def runs(emulator_folder: Path) -> Iterator[list[Run]]:
+    with ExitStack() as stack:
+        yield [Run(index, stack) for index in range(ARMS)]
+
+
+def stop_at_random(runs: list[Run], commands: Callable[..., None], times: int, seed: int) -> list[str]:
+    """End teleoperations at `times` random instants; returns what was not as declared."""
+    chance, wrong = random.Random(seed), []
+    for _ in range(-(-times // len(runs))):
+        plans = []
+        started = time.monotonic()
+        for run in runs:
+            holds, parks = chance.random() < 0.3, chance.random() < 0.5
+            park = "{" + ", ".join(f"{joint}: {place}" for joint, place in PARK.items()) + "}"
+            run.start(commands, f"--robot.disable_torque_on_disconnect={str(not holds).lower()}",
+                *([f"--robot.park={park}"] if parks else []))  # fmt: skip
+            plans.append((run, chance.choice(list(ENDS)), chance.uniform(0, LATEST), holds, parks))
+        signals = []
+        for run, end, instant, *_ in plans:
+            at = started + instant
+            for pause, number in ENDS[end]:
+                at += pause
+                signals.append((at, run, number))
+        used: dict[int, bool] = {}
+        for at, run, number in sorted(signals, key=lambda entry: entry[0]):
+            time.sleep(max(0.0, at - time.monotonic()))
+            used.setdefault(run.index, bool(run.state.torque.all()) and np.ptp(run.state.goals - run.before) > 4)
+            run.signal(number)
+        for run, end, instant, holds, parks in plans:
+            status = run.wait()
+            for problem in judge(run, end, status, used[run.index], holds, parks):
+                wrong.append(f"{end} after {instant:.3f} s ({holds=}, {parks=}): {problem}")
+    return wrong
+
+
+def judge(run: Run, end: str, status: int, used: bool, holds: bool, parks: bool) -> Iterator[str]:
+    """What is not as declared. `used`: whether the arm was being driven when the first signal came."""
+    torque, positions = run.state.torque, run.state.positions
+    if end == "kill -9":
+        if used and not torque.all():
+            yield "the torque of an arm nobody let go of is off"
+        return
+    if status not in (0, 130) and (used or status >= 0):  # before it opens anything a signal just ends it
+        yield f"exit status {status}: {Path(f'run{run.index}.txt').read_text()}"
+    untouched = not used and (torque == run.powered).all()  # it ended before it came to the arm
+    if not holds and torque.any() and not untouched:
+        yield f"released arm has torque {torque}"
+    if holds and used and not torque.all():
+        yield f"held arm has torque {torque}"
+    if used and parks and len(ENDS[end]) == 1:
+        for joint, place in PARK.items():
+            at = degrees(positions, joint)
+            if abs(at - place) > 2.5:
+                yield f"'{joint}' is at {at:.1f}, its park pose is {place}"
+
+
+def degrees(positions: np.ndarray, joint: str) -> float:
+    index = so_arm.JOINTS.index(joint)
+    home = emulators.profiles.SO101[index]
+    return float((positions[index] - (home.range_min + home.range_max) / 2) * 360 / 4095)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_an_arm_is_left_as_it_declares_whatever_ends_the_run(runs: list[Run], commands: Callable[..., None]) -> None:
+    wrong = stop_at_random(runs, commands, 52, seed=11)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_an_arm_is_left_as_it_declares_five_hundred_times(runs: list[Run], commands: Callable[..., None]) -> None:
+    wrong = stop_at_random(runs, commands, 500, seed=12)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_an_unplugged_leader_lets_the_arm_park_and_let_go(runs: list[Run], commands: Callable[..., None]) -> None:
+    run = runs[0]
+    run.start(commands, "--robot.park={shoulder_pan: 12.0, elbow_flex: -20.0}")
+    deadline = time.monotonic() + 10
+    while not run.state.torque.all() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    emulators.address._children["leader0"].process.kill()
+    assert run.wait() == 1
+    assert not run.state.torque.any()
+    assert degrees(run.state.positions, "shoulder_pan") == pytest.approx(12.0, abs=2.5)
