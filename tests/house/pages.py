@@ -65,10 +65,11 @@ SHORT = {
     "lr run": ("--episode_time_s=0.6", "--reset_time_s=0"),
 }
 
-#: `pip` checks what it would install, `nox` that there is such a session, `lr serve` and `lr dataset view` run beside what follows
+#: `pip` checks what it would install, `nox` that there is such a session, `lr serve`, `lr emulate` and `lr dataset view` run beside what
+#: follows
 BASH = """
 set -euo pipefail
-lr() { case "$1 ${2:-}" in "serve "* | "dataset view") _lr "$@" & ;; *) _lr "$@" ;; esac; }
+lr() { case "$1 ${2:-}" in "serve "* | "emulate "* | "dataset view") _lr "$@" & ;; *) _lr "$@" ;; esac; }
 _lr() { "$PYTHON" -c 'from lerobot_core.cli import main; main()' "$@"; }
 pip() { "$PYTHON" "$PAGES" pip "$@"; }
 nox() { "$PYTHON" "$PAGES" nox "$@"; }

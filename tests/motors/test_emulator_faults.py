@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -212,6 +213,16 @@ def test_an_echo_comes_first_and_a_stuck_line_gives_nothing_more() -> None:
 def test_what_no_fault_is_called_is_refused(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         address.parse(f"emulated://so101?faults={text}")
+
+
+def test_the_page_has_every_kind_and_every_chain() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "emulators.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for kind, known in KINDS.items():
+        (row,) = [row for row in rows if f"`{kind}`" in row.split("|")[1] and "every=N" not in row]
+        assert kind in ("before", "after") or known.means in row
+        assert not known.value or f"{known.value:g}" in row
+    assert all(f"`{chain}`" in page for chain in profiles.CHAINS)
 
 
 def test_a_script_and_the_short_options_say_the_same(tmp_path) -> None:

@@ -15,7 +15,7 @@ from lerobot_motors.emulators.dynamixel import ACCESS, LENGTH, LIMIT, RANGE, VEL
 from lerobot_motors.emulators.feetech import SPEED, FeetechServo
 from lerobot_motors.emulators.motion import Ramp, Trapezoid
 from lerobot_motors.emulators.servo import Joint
-from lerobot_motors.emulators.wires import FeetechWire, checksum
+from lerobot_motors.emulators.wires import DynamixelWire, FeetechWire, checksum, crc16
 
 HOME = Joint("joint", 1, "sts3215", homing_offset=-413, range_min=910, range_max=3184)
 PLACES = st.floats(-4000, 4000)
@@ -220,6 +220,51 @@ def test_power_up_keeps_the_eeprom_only() -> None:
     assert once.id == 1
 
 
+@given(
+    chain=st.sampled_from(["so101", "hope_jr_hand", "koch", "viperx"]),
+    said=st.lists(
+        st.tuples(st.sampled_from([0xFE, 1, 2, 3]), st.integers(0, 255), st.binary(max_size=24)), max_size=12
+    ),
+)
+def test_no_instruction_is_its_end(chain: str, said: list[tuple[int, int, bytes]]) -> None:
+    made = Chain(profiles.servos(chain, 0, gravity=1.0))
+    for step, (number, instruction, data) in enumerate(said):
+        if isinstance(made.wire, DynamixelWire):
+            body = (
+                b"\xff\xff\xfd\x00"
+                + bytes([number])
+                + (len(data) + 3).to_bytes(2, "little")
+                + bytes([instruction])
+                + data
+            )
+            made.handle(body + crc16(body).to_bytes(2, "little"), 1_000_000)
+        else:
+            made.handle(packet(number, instruction, *data), 1_000_000)
+        for moment in range(5):
+            made.update(step + moment / 10)
+
+
+@given(
+    chain=st.sampled_from(["so101", "hope_jr_hand", "viperx"]),
+    writes=st.lists(st.tuples(st.integers(0, 8), st.integers(0, 146), st.binary(min_size=1, max_size=8)), max_size=8),
+)
+def test_no_write_is_its_end(chain: str, writes: list[tuple[int, int, bytes]]) -> None:
+    made = Chain(profiles.servos(chain, 0, gravity=1.0))
+    for step, (index, address, data) in enumerate(writes):
+        servo = made.servos[index % len(made.servos)]
+        servo.put("Lock" if "Lock" in servo.registers else "LED", 0)
+        servo.write(address, data)
+        for moment in range(5):
+            made.update(step + moment / 10)
+        servo.restart()
+
+
+def test_what_does_not_fit_a_reply_gets_none() -> None:
+    chain = Chain([servo()])
+    assert [len(chain.handle(packet(1, 2, 0, size), 1_000_000)) for size in (253, 254, 255)] == [1, 0, 0]
+    assert chain.handle(packet(0xFE, 0x82, 0, 255, 1), 1_000_000) == []
+
+
 # --- SCS ---------------------------------------------------------------------------------------------------------------
 
 
@@ -242,6 +287,17 @@ def test_scs_servos_know_no_sync_read_and_answer_a_broadcast_all_at_once() -> No
 
 
 # --- Dynamixel ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_looks_like_a_header_is_stuffed_both_ways() -> None:
+    """By bytes: version 4.1.0 of the vendor's SDK forgets it in what it sends and stumbles over it in what it receives."""
+    chain = Chain([DynamixelServo(Joint("joint", 3, "xl330-m288"), 2047)])
+    write = b"\xff\xff\xfd\x00\x03\x0a\x00\x03\x6c\x00" + b"\xff\xff\xfd\xfd\xfd"
+    read = b"\xff\xff\xfd\x00\x03\x07\x00\x02\x6c\x00\x04\x00"
+    for body in (write, read):
+        (reply,) = chain.handle(body + crc16(body).to_bytes(2, "little"), 1_000_000)
+    assert chain.servos[0].get("Profile_Acceleration") == 0xFDFDFFFF
+    assert reply.packet == bytes.fromhex("ff ff fd 00 03 09 00 55 00 ff ff fd fd fd fe 5e")
 
 
 def test_writes_are_refused_as_the_e_manual_says() -> None:

@@ -201,7 +201,7 @@ def _both_hands() -> list[Component]:
 
 @hookimpl
 def lr_motor_buses() -> list[Component]:
-    feetech = "lerobot_motors.buses.feetech"
+    feetech, dynamixel = "lerobot_motors.buses.feetech", "lerobot_motors.buses.dynamixel"
     return [
         Component(
             "feetech",
@@ -210,7 +210,15 @@ def lr_motor_buses() -> list[Component]:
             "Feetech STS and SMS servos",
             example={"port": "emulated://so101", "motors": {"shoulder_pan": {"id": 1, "model": "sts3215"}}},
             suite=f"{_SUITES}:FeetechSuite",
-        )
+        ),
+        Component(
+            "dynamixel",
+            f"{dynamixel}.config:DynamixelConfig",
+            f"{dynamixel}.bus:DynamixelBus",
+            "Dynamixel X servos",
+            example={"port": "emulated://koch", "motors": {"shoulder_pan": {"id": 1, "model": "xl430-w250"}}},
+            suite=f"{dynamixel}.conformance:DynamixelSuite",
+        ),
     ]
 
 

@@ -15,8 +15,8 @@ import attrs
 from lerobot_motors.buses.family import Codec
 from lerobot_motors.buses.wire import Wire
 
-#: A servo that was silent this often in a row is asked once in PROBE [s] only.
-SILENT_OFTEN, PROBE = 3, 0.05
+#: A servo that was silent this often in a row is asked after SOON [s], and after twice as long each time, up to PROBE [s].
+SILENT_OFTEN, SOON, PROBE = 3, 0.005, 0.05
 #: Time that asking again may take beyond the deadline of the first question [s].
 AGAIN = 0.001
 #: How often a servo that never answered is asked before it is an error.
@@ -80,16 +80,17 @@ class Recent:
         """
         seen = self._seen.setdefault((address, size), {})
         stamp = time.monotonic_ns()
-        asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] if self.silent else servos
-        damaged: set[int] = set()
-        if asked:
-            replies, damaged = wire.sync_read(codec, asked, address, size)
-            for servo, status in replies.items():
-                seen[servo] = Seen(status.data[:size], status.error, stamp, 0)
-            if len(replies) < len(asked):
-                self._ask_again(wire, codec, asked, address, size, num_retry, stamp)
-            elif not self.silent:
-                return seen
+        asked = servos
+        if self.silent:  # where all are, nobody is slowed down
+            asked = [servo for servo in servos if self._due(servo, stamp / 1e9)] or servos
+        replies, damaged = wire.sync_read(codec, asked, address, size)
+        for servo, status in replies.items():
+            seen[servo] = Seen(status.data[:size], status.error, stamp, 0)
+        if len(replies) < len(asked):
+            live = [s for s in asked if s not in self.silent or self.silent[s].times < SILENT_OFTEN]
+            self._ask_again(wire, codec, live, address, size, num_retry, stamp)
+        elif not self.silent:
+            return seen
         self._note(servos, asked, damaged, seen, stamp)
         return seen
 
@@ -132,4 +133,5 @@ class Recent:
             if servo in asked:
                 silence.times += 1
                 silence.damaged = servo in damaged
-                silence.again = time.monotonic() + PROBE
+                pause = SOON * 2 ** min(silence.times - SILENT_OFTEN, 8)
+                silence.again = time.monotonic() + min(pause, PROBE)

@@ -247,11 +247,12 @@ class SerialBus:
         names = tuple(self.motors if motors is None else motors)
         place, ids = self._plan(register, names)
         seen = self._ask(f"reading '{register}'", names, ids, place.address, place.size, num_retry)
+        convert = normalize and register in self.family.positions
         readings = {}
         for name, servo in zip(names, ids, strict=True):
             data, _, stamp, missed = seen[servo]
-            value = decode(data, place, self.codec.order)
-            readings[name] = Reading(self._to_user(register, name, value, normalize), stamp, missed)
+            value: float = decode(data, place, self.codec.order)
+            readings[name] = Reading(self._to_user(register, name, value) if convert else value, stamp, missed)
         return readings
 
     def read_block(
@@ -454,7 +455,7 @@ class SerialBus:
 
     # --- values -------------------------------------------------------------------------------------------------------
 
-    def _to_user(self, register: str, motor: str, raw: int, normalize: bool) -> float:
+    def _to_user(self, register: str, motor: str, raw: int, normalize: bool = True) -> float:
         if not (normalize and register in self.family.positions):
             return raw
         place, mode = self.calibrated(motor), self.motors[motor].norm_mode

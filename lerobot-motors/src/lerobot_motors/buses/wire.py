@@ -31,7 +31,7 @@ LONGEST_DELAY = 0.508e-3
 #: A reply is owed this long at least [s]: no adapter holds bytes back longer.
 OWED = 0.1
 #: How many sizes a question can have.
-SIZES = 8
+SIZES = 16
 #: How long a late reply of no distinct size may still trickle in [s].
 SETTLE = 0.002
 #: Bits of a byte on the wire.
@@ -206,6 +206,8 @@ class Wire:
         started = time.monotonic()
         deadline = started + self.seconds(codec, servos, size or 0, len(packet)) + slack
         found = self._gather(codec, packet, servos, size, deadline if until is None else min(deadline, until), slack)
+        if len(found.replies) == len(servos) and not self._owed:
+            return found
         for servo in servos:
             if servo in found.replies:
                 self._owed.pop(servo, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -166,6 +167,7 @@ def watch(config: WatchConfig) -> None:
     bus, motors = _asked(config)
     registers = servos.registers_of(bus, config.register.split(","), motors)
     having = {register: servos.with_register(bus, register, motors) for register in registers}
+    bus.config = attrs.evolve(bus.config, patience_s=math.inf)  # a servo that comes and goes is what one watches for
     interrupt, began = Interrupt(), time.monotonic()
     with servos.opened(bus), interrupt.caught(), _written(config.output, bus, having) as write, _table(bus) as show:
         rate = Rate(config.fps)

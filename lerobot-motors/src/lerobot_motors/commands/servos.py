@@ -108,7 +108,7 @@ def readable(bus: SerialBus, register: str, motor: str, raw: float) -> str:
     value, unit = amount(bus, register, motor, raw)
     if not unit:
         return ""
-    return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+    return f"{value:.0f} {unit}" if unit == "°C" else f"{value:.1f} {unit}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -148,7 +148,7 @@ class DynamixelServo(Servo):
                 return error
         if self.torque and not before[RAM]:  # it holds where it is
             self.put("Goal_Position", round(self.position))
-        self._resting = False
+        self.resting = False
         return 0
 
     def report(self, fault: int, on: bool) -> None:
@@ -183,7 +183,7 @@ class DynamixelServo(Servo):
         direction, _ = self._shown
         velocity = round(direction * self._velocity / VELOCITY_UNIT)
         moving = abs(velocity) > self.get("Moving_Threshold")
-        position = round(self.position)
+        position = (round(self.position) + (1 << 31)) % (1 << 32) - (1 << 31)
         self.show(Present_Position=position, Present_Velocity=velocity, Moving=int(moving))
         self.show(Velocity_Trajectory=velocity, Position_Trajectory=position, Present_PWM=round(load * 0.885))
         if "Present_Current" in self.registers:

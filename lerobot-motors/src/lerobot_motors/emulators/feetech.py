@@ -80,7 +80,7 @@ class FeetechServo(Servo):
         for place, value in enumerate(data, start=address):
             if place < len(self.memory) and place not in READ_ONLY and not (locked and place < RAM):
                 self.memory[place] = value
-                self._resting = False
+                self.resting = False
         touched = range(address, address + len(data))
         if self.registers["Torque_Enable"].address in touched:
             self._switch()

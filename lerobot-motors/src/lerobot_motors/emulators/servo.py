@@ -7,6 +7,7 @@ Positions inside are those of the encoder; what registers show is `±encoder + o
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -53,7 +54,7 @@ class Joint(NamedTuple):
     follows: int | None = None
 
 
-class Servo:
+class Servo(ABC):
     """What servos of all makers have in common.
 
     Args:
@@ -70,6 +71,7 @@ class Servo:
         slowness: what it waits before each reply beyond its Return_Delay_Time [s].
         twin: how far away a second servo with the same id is [ticks]; None: there is none.
         pending: a registered write.
+        resting: neither moves nor was written to since it was looked at.
     """
 
     #: What Return_Delay_Time counts [s].
@@ -93,7 +95,7 @@ class Servo:
         self._motion: Trapezoid | Ramp | None = None
         self._wanted: Motion | None = None
         self._hand: float | None = None
-        self._resting = False
+        self.resting = False
         for name, value in {"Model_Number": model.number or 0, **factory, **self.calibration()}.items():
             self.put(name, value)
         self._shown = self.frame()
@@ -105,38 +107,38 @@ class Servo:
 
     # --- what a maker decides -----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def calibration(self) -> dict[str, int]:
         """Registers that its row fills."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def frame(self) -> tuple[int, int]:
         """(direction, offset): a register shows direction · encoder + offset."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def wanted(self) -> Motion | None:
         """What its registers have it do while its torque is on, in encoder ticks."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def measure(self, load: float) -> None:
         """Show position, velocity and load [‰ of its torque] in the registers."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def write(self, address: int, data: bytes) -> int:
         """Write what may be written; returns how a reply says that it was refused, 0: it was not."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def report(self, fault: int, on: bool) -> None:
         """Say with every reply that something is wrong, and protect itself; or no longer."""
-        raise LookupError("a servo has a maker")
 
+    @abstractmethod
     def restart(self) -> None:
         """Lose power and get it back."""
-        raise LookupError("a servo has a maker")
 
     @property
+    @abstractmethod
     def status(self) -> int:
         """Bits of the error byte of every reply."""
-        raise LookupError("a servo has a maker")
 
     # --- registers ----------------------------------------------------------------------------------------------------
 
@@ -157,14 +159,14 @@ class Servo:
         else:
             content = (value if sign is None else encode_sign_magnitude(value, sign)).to_bytes(size, self.order)
         self.memory[address : address + size] = content
-        self._resting = False
+        self.resting = False
 
     def show(self, **values: int) -> None:
         """Put measurements, which are no reason to look at the registers anew."""
-        resting = self._resting
+        resting = self.resting
         for name, value in values.items():
             self.put(name, value)
-        self._resting = resting
+        self.resting = resting
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the memory; zeros beyond its end."""
@@ -238,7 +240,7 @@ class Servo:
         """Move the encoder, but not the joint."""
         self._encoder += ticks * self._shown[0]
         self._motion = self._wanted = None
-        self._resting = False
+        self.resting = False
 
     # --- motion -------------------------------------------------------------------------------------------------------
 
@@ -260,9 +262,9 @@ class Servo:
 
     def update(self, now: float, hand: float | None) -> None:
         """Move to where it is at `now` [s]; `hand` is where a hand would have it [ticks], None lets go."""
-        if self._resting and hand == self._hand:
+        if self.resting and hand == self._hand:
             return
-        self._hand, self._resting = hand, True
+        self._hand, self.resting = hand, True
         if self._motion is not None:
             self._encoder, self._velocity = self._motion.at(now)
         if self.frame() != self._shown:
@@ -273,7 +275,7 @@ class Servo:
             self._wanted = wanted
             self._velocity = self._velocity if wanted is not None else 0.0
             self._motion = wanted.begin(now, self._encoder, self._velocity) if wanted is not None else None
-        self._resting = self._at_rest()
+        self.resting = self._at_rest()
         if not self.frozen:
             self.measure(self.load)
 

@@ -68,6 +68,10 @@ class Wire(Protocol):
 # --- Feetech ----------------------------------------------------------------------------------------------------------
 
 
+#: Most bytes that fit a status packet.
+LONGEST_READ = 253
+
+
 def checksum(body: bytes) -> int:
     return ~sum(body) & 0xFF
 
@@ -105,7 +109,7 @@ class FeetechWire:
     def hear(self, packet: bytes, servos: Sequence[Servo]) -> Answers:
         target, instruction, data = packet[2], packet[4], packet[5:-1]
         if instruction == SYNC_READ and len(data) > 2:
-            if self._version:
+            if self._version or data[1] > LONGEST_READ:
                 return Answers()
             asked = [servo for number in data[2:] for servo in servos if servo.id == number]
             return Answers([Answer(servo, 0, servo.read(data[0], data[1])) for servo in asked])
@@ -125,7 +129,7 @@ class FeetechWire:
     def _obey(self, servo: Servo, instruction: int, data: bytes) -> Answer | None:
         if instruction == PING:
             return Answer(servo)
-        if instruction == READ and len(data) == 2:
+        if instruction == READ and len(data) == 2 and data[1] <= LONGEST_READ:
             return Answer(servo, 0, servo.read(data[0], data[1]))
         if instruction == WRITE and len(data) > 1:
             servo.write(data[0], data[1:])

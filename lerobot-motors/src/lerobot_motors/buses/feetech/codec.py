@@ -55,29 +55,28 @@ class FeetechCodec:
         Bytes that belong to no packet are dropped. A damaged length may promise more than ever comes, so an unfinished packet
         is given up once a whole one lies behind its header.
         """
-        while True:
-            start = received.find(HEADER)
-            if start < 0:
-                del received[: len(received) - received.endswith(HEADER[:1])]
-                return
-            del received[:start]
-            if len(received) < FRONT:
-                return
-            servo, length = received[2], received[3]
+        data, at = bytes(received), 0
+        found: list[Status | None] = []
+        while (start := data.find(HEADER, at)) >= 0:
+            at = start
+            if len(data) < at + FRONT:
+                break
+            servo, length = data[at + 2], data[at + 3]
+            end = at + FRONT + length
             if servo > MAX_ID or length < SHORTEST:
-                del received[:1]
-                continue
-            end = FRONT + length
-            if len(received) < end:
-                if not _whole_behind(received):
-                    return
-            elif ~sum(received[2 : end - 1]) & 0xFF == received[end - 1]:
-                status = Status(servo, received[4], bytes(received[5 : end - 1]))
-                del received[:end]
-                yield status
-                continue
-            del received[:2]  # only the header: what follows may be in front of, or inside, a packet that is whole
-            yield None
+                at += 1
+            elif end > len(data) and not _whole_behind(data, at + 2):
+                break
+            elif end <= len(data) and sum(data[at + 2 : end]) & 0xFF == 0xFF:
+                found.append(Status(servo, data[at + 4], data[at + 5 : end - 1]))
+                at = end
+            else:
+                found.append(None)
+                at += 2  # only the header: what follows may be in front of, or inside, a packet that is whole
+        else:
+            at = max(at, len(data) - data.endswith(HEADER[:1]))
+        del received[:at]
+        return iter(found)
 
 
 def _packet(servo: int, instruction: int, parameters: bytes) -> bytes:
@@ -85,15 +84,13 @@ def _packet(servo: int, instruction: int, parameters: bytes) -> bytes:
     return HEADER + body + bytes((~sum(body) & 0xFF,))
 
 
-def _whole_behind(received: bytearray) -> bool:
-    start = received.find(HEADER, 2)
-    while start >= 0:
-        packet = received[start:]
-        if len(packet) >= FRONT + SHORTEST and packet[2] <= MAX_ID and packet[3] >= SHORTEST:
-            end = FRONT + packet[3]
-            if len(packet) >= end and ~sum(packet[2 : end - 1]) & 0xFF == packet[end - 1]:
+def _whole_behind(data: bytes, at: int) -> bool:
+    while (at := data.find(HEADER, at)) >= 0:
+        if len(data) >= at + FRONT + SHORTEST and data[at + 2] <= MAX_ID and data[at + 3] >= SHORTEST:
+            end = at + FRONT + data[at + 3]
+            if len(data) >= end and sum(data[at + 2 : end]) & 0xFF == 0xFF:
                 return True
-        start = received.find(HEADER, start + 1)
+        at += 1
     return False
 
 
