@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lerobot_core.errors import DeviceError, DeviceTimeout, NotConnected
-from lerobot_motors import emulators, envs, sidecar
+from lerobot_motors import emulators, envs, shared_file
 from lerobot_motors.cameras.configs import SimulatedConfig
 from lerobot_motors.cameras.simulated import SimulatedCamera
 from lerobot_motors.emulators.profiles import SO101
@@ -227,7 +227,7 @@ def test_the_world_ends_with_its_last_camera(make_camera):
     cameras[0].disconnect()
     cameras[1].read()
     cameras[1].disconnect()
-    assert not sidecar.running(memory.world_file(NAME))
+    assert not shared_file.running(memory.world_file(NAME))
     assert not memory.world_file(NAME).exists()
     assert not memory.camera_folder(NAME).exists()
 

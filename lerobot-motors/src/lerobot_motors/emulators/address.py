@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from lerobot_core.errors import ConfigError, NotConnected, did_you_mean
-from lerobot_motors import sidecar
+from lerobot_motors import shared_file
 from lerobot_motors.emulators import faults, memory, profiles
 from lerobot_motors.sidecar import Sidecars
 
@@ -82,8 +82,8 @@ def open_port(url: str) -> OpenEmulator:
 def open_address(address: Address) -> OpenEmulator:
     """As `open_port`."""
     path = memory.location(address.name)
-    with sidecar.one_at_a_time():
-        if not sidecar.running(path):
+    with shared_file.one_at_a_time():
+        if not shared_file.running(path):
             _children.start(address.name, [*address.arguments(), f"--state={path}"])
         shared = memory.Memory(path)
         device = shared.device

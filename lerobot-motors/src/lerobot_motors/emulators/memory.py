@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lerobot_motors import sidecar
-from lerobot_motors.sidecar import SharedFile
+from lerobot_motors import shared_file
+from lerobot_motors.shared_file import SharedFile
 
 #: First word of the file; changes with the layout.
 MAGIC = 0x4C52_454D_5530_3102
@@ -27,8 +27,8 @@ SIZE = ORDER + ORDER_SIZE
 
 
 def location(name: str) -> Path:
-    """State file of the emulator of that name. Raises as `sidecar.location`."""
-    return sidecar.location(name, ".state")
+    """State file of the emulator of that name. Raises as `shared_file.location`."""
+    return shared_file.location(name, ".state")
 
 
 class Memory(SharedFile):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lerobot_motors import sidecar
+from lerobot_motors import shared_file
 from lerobot_motors.envs import scene
-from lerobot_motors.sidecar import SharedFile
+from lerobot_motors.shared_file import SharedFile
 
 #: What is known of a world. `orders` counts the resets that were asked for, `obeyed` those done; `arm` is in rad, `cube` is
 #: place [m] and quaternion (w, x, y, z).
@@ -40,20 +40,20 @@ _count = itertools.count()
 
 
 def world_file(name: str) -> Path:
-    """File of the world around the emulated arm of that name. Raises as `sidecar.location`."""
-    return sidecar.location(name, ".world")
+    """File of the world around the emulated arm of that name. Raises as `shared_file.location`."""
+    return shared_file.location(name, ".world")
 
 
 def camera_folder(name: str) -> Path:
     """Where the cameras of that world leave their files."""
-    return sidecar.location(name, ".cameras")
+    return shared_file.location(name, ".cameras")
 
 
 def sweep(name: str) -> None:
     """Remove what cameras left behind whose processes were killed."""
     folder = camera_folder(name)
     for path in folder.iterdir() if folder.is_dir() else ():
-        if not sidecar.running(path):
+        if not shared_file.running(path):
             path.unlink(missing_ok=True)
 
 
@@ -97,7 +97,7 @@ class Ring(SharedFile):
     def found(cls, path: Path) -> Ring | None:
         """The camera of a file, or None where its owner is not done with it or is gone."""
         size = path.stat().st_size
-        if size < CAMERA.itemsize or not sidecar.running(path):
+        if size < CAMERA.itemsize or not shared_file.running(path):
             return None
         ring = cls(path, size)
         if ring.state["width"]:

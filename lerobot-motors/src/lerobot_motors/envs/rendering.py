@@ -9,7 +9,7 @@ from pathlib import Path
 
 import mujoco
 
-from lerobot_motors import sidecar
+from lerobot_motors import shared_file
 from lerobot_motors.envs import memory, scene
 from lerobot_motors.envs.memory import Ring
 
@@ -61,7 +61,7 @@ class Views:
     def look(self, now: int) -> None:
         """Take the new cameras and let go of those whose owners are gone."""
         paths = set(self._folder.iterdir()) if self._folder.is_dir() else set()
-        for path in [path for path in self._views if path not in paths or not sidecar.running(path)]:
+        for path in [path for path in self._views if path not in paths or not shared_file.running(path)]:
             self._views.pop(path).close()
             path.unlink(missing_ok=True)
         for path in paths - self._views.keys() - self._refused:

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from lerobot_core.errors import DeviceTimeout, NotConnected
-from lerobot_motors import emulators, sidecar
+from lerobot_motors import emulators, shared_file
 from lerobot_motors.envs import memory, scene
 from lerobot_motors.sidecar import Sidecars
 
@@ -26,7 +26,7 @@ class OpenWorld:
 
     @property
     def running(self) -> bool:
-        return sidecar.running(memory.world_file(self.name))
+        return shared_file.running(memory.world_file(self.name))
 
     def close(self) -> None:
         """Done with it: it ends if this process started it and uses it no more. Idempotent."""
@@ -46,8 +46,8 @@ def open_world(name: str = "so101", seed: int = 0) -> OpenWorld:
         NotConnected: no such arm runs, or the world does not start; the message says what it misses.
     """
     emulators.state(name).close()
-    with sidecar.one_at_a_time():
-        if not sidecar.running(memory.world_file(name)):
+    with shared_file.one_at_a_time():
+        if not shared_file.running(memory.world_file(name)):
             _children.start(name, [name, f"--seed={seed}"])
         _children.use(name)
     return OpenWorld(name)
@@ -58,7 +58,7 @@ class WorldState:
 
     def __init__(self, name: str) -> None:
         path = memory.world_file(name)
-        if not sidecar.running(path):
+        if not shared_file.running(path):
             raise NotConnected(
                 f"no simulated world '{name}' is running",
                 device=name,
@@ -116,7 +116,7 @@ class WorldState:
 
     @property
     def running(self) -> bool:
-        return sidecar.running(self._path)
+        return shared_file.running(self._path)
 
     def reset(self, seed: int | None = None) -> None:
         """Put the cube where the seed says, by default the next one. It lies there when this returns.
