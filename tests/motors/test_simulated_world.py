@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from lerobot_motors.emulators.profiles import SO101
 from lerobot_motors.envs import memory, picker, scene, so101
 
 mujoco = pytest.importorskip("mujoco", reason="needs lerobot-motors[sim]")
+if sys.platform == "linux" and find_library("EGL") is None:
+    pytest.skip("needs EGL: apt install libegl1", allow_module_level=True)
 pytestmark = pytest.mark.usefixtures("emulator_folder")
 
 NAME = "simulated"
