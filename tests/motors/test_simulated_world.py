@@ -256,7 +256,7 @@ def test_a_camera_of_another_process_shares_the_world_and_is_forgotten_when_kill
 def test_a_world_that_was_killed_is_an_error_that_says_so(make_camera):
     camera = make_camera()
     world = envs.state(NAME)
-    os.kill(int(world._state["pid"]), signal.SIGKILL)
+    os.kill(world.pid, signal.SIGKILL)
     assert wait_until(lambda: not world.running)
     camera.read_latest(max_age_ms=60_000)
     with pytest.raises(DeviceError, match="its world has ended"):

@@ -105,6 +105,11 @@ class WorldState:
         return int(self._state["seed"])
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return int(self._state["pid"])
+
+    @property
     def stamp(self) -> int:
         """The moment all this belongs to, monotonic [ns]."""
         return int(self._state["stamp"])
