@@ -29,7 +29,7 @@ AUTHOR_TOOLS = ("build", "hatchling", "mypy>=1.13", "ruff>=0.9")
 MATRIX = "tests/template/matrix.py"
 ALL = (
     "./lerobot-core[new,testing]",
-    "./lerobot-motors[opencv,lekiwi,demo]",
+    "./lerobot-motors[opencv,lekiwi,demo,sim]",
     "./lerobot-datasets[torch,robomimic]",
     "./lerobot-policies",
     "./lerobot-serve",

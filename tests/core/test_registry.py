@@ -70,5 +70,5 @@ def test_every_role_has_a_hook() -> None:
         if getattr(value, "_is_protocol", False) and value.__module__ == roles.__name__
     }
     writers = {roles.DatasetWriter, roles.UndoingWriter}
-    helpers = {roles.Source, roles.Sink, roles.DatasetReader, roles.Calibrated} | writers
+    helpers = {roles.Source, roles.Sink, roles.DatasetReader, roles.Calibrated, roles.ObservingStep} | writers
     assert named - helpers == set(ROLES)

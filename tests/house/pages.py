@@ -9,7 +9,8 @@ What a block is decides what is done with it. All blocks of a page are run in or
     title="name"          written to that file first; Python with a title is a module of its own and not run
     --8<-- "path"         stands for the text of that file
 
-`<!-- not run: why -->` in front of a block keeps it from being run. `READS_AS` and `SHORT` make commands for an arm and for
+`<!-- not run: why -->` in front of a block keeps it from being run, `<!-- needs mujoco, EGL -->` where one of these is neither a
+module nor a library here. `READS_AS` and `SHORT` make commands for an arm and for
 hours into commands for an emulator and for seconds.
 """
 
@@ -27,6 +28,8 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +40,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARSERS: dict[str, Callable[[str], object]] = {"toml": tomllib.loads, "yaml": yaml.safe_load, "json": json.loads}
 KINDS = ("python", "sh", "text", *PARSERS)
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
+NEEDS = re.compile(r"<!-- needs (.+?) -->")
 #: folders of a checkout that no clone has
 MADE = ("build", "dist", "outputs")
 TOOLS = ("nox", "cookiecutter")
@@ -110,7 +114,15 @@ def blocks(page: str) -> Iterator[Block]:
             title = re.search(r'title="([^"]+)"', rest)
             included = re.fullmatch(r'--8<-- "(.+)"\n', token.content)
             text = (ROOT / included[1]).read_text() if included else token.content
-            yield Block(token.map[0] + 1, kind, title[1] if title else "", text, excuse[1] if excuse else "")
+            why = excuse[1] if excuse else _missing(above.strip())
+            yield Block(token.map[0] + 1, kind, title[1] if title else "", text, why)
+
+
+def _missing(mark: str) -> str:
+    """What a mark says a block needs and this machine lacks."""
+    found = NEEDS.fullmatch(mark)
+    lacking = [name for name in found[1].split(", ") if not (find_spec(name) or find_library(name))] if found else []
+    return f"{', '.join(lacking)} not found" if lacking else ""
 
 
 def links(page: str) -> Iterator[str]:

@@ -103,6 +103,13 @@ def test_blocks_are_found() -> None:
     assert (indented.kind, indented.text) == ("sh", "lr info\n")
 
 
+def test_a_block_that_needs_what_is_not_here_is_not_run() -> None:
+    needs, lacks = pages.blocks(
+        "<!-- needs json -->\n```sh\nfalse\n```\n\n<!-- needs json, no_such_part -->\n```sh\nfalse\n```\n"
+    )
+    assert (needs.not_run, lacks.not_run) == ("", "no_such_part not found")
+
+
 @pytest.mark.parametrize(
     "block",
     [

@@ -169,6 +169,17 @@ class ScriptedLeaderSuite(TeleoperatorSuite):
             yield choose(roles.Teleoperator, "scripted_leader", name=NAME).build()
 
 
+class ScriptedPickerSuite(TeleoperatorSuite):
+    """The picker, in a world around an emulated arm."""
+
+    moves = True
+
+    @pytest.fixture
+    def teleoperator(self) -> Iterator[Any]:
+        with powered():
+            yield choose(roles.Teleoperator, "scripted_picker", name=NAME).build()
+
+
 class Spoiler:
     """A serial port of which the next reply can be spoilt, and which remembers what was sent."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lerobot_core import roles
 from lerobot_core.clock import MonotonicClock, Rate
 from lerobot_core.config import choose
 from lerobot_core.testing import CameraSuite
+from lerobot_motors import envs
 from lerobot_motors.cameras.configs import RealsenseConfig
 from lerobot_motors.cameras.pattern import decode, draw
 from lerobot_motors.cameras.realsense import RealsenseCamera
@@ -140,3 +142,28 @@ class EmulatedCameraSuite(CameraSuite):
     def camera(self) -> Iterator[Any]:
         with powered():
             yield choose(roles.Camera, "emulated", name=NAME, width=160, height=120).build()
+
+
+class SimulatedSuite(CameraSuite):
+    """A camera above the table; the world stays while what is tested comes and goes."""
+
+    @pytest.fixture(scope="class")
+    def world(self) -> Iterator[Any]:
+        if sys.platform == "linux" and find_library("EGL") is None:
+            pytest.skip("nothing to draw with: apt install libegl1")
+        with powered():
+            world = envs.open_world(NAME)
+            yield world
+            world.close()
+
+    @pytest.fixture
+    def camera(self, world: Any) -> Any:
+        return choose(roles.Camera, "simulated", name=NAME, view="top", width=160, height=120).build()
+
+    def looks_right(self, picture: Any) -> bool:
+        """The zone is green and to the left of the arm, before it: in the upper left quarter; the cube is red and right."""
+        red, green, blue = np.moveaxis(picture.astype(int), -1, 0)
+        zone = np.argwhere((green > red + 40) & (green > blue + 40)).mean(0)
+        cube = np.argwhere((red > 2 * green) & (red > 2 * blue)).mean(0)
+        height, width, _ = picture.shape
+        return bool(zone[0] < 0.55 * height and zone[1] < width / 2 < cube[1])

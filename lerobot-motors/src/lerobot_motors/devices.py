@@ -16,4 +16,7 @@ def found() -> dict[str, list[str] | str]:
         "opencv": "installed"
         if importlib.util.find_spec("cv2")
         else 'not installed: pip install "lerobot-motors[opencv]"',
+        "simulation": "MuJoCo installed"
+        if importlib.util.find_spec("mujoco")
+        else 'not installed: pip install "lerobot-motors[sim]"',
     }

@@ -219,3 +219,33 @@ class RealsenseConfig:
         by_hand = [name for name in ("exposure", "gain", "white_balance") if getattr(self, name) is not None]
         if by_hand and not self.use_rgb:
             raise ValueError(f"{', '.join(by_hand)} belong to the colour sensor, which use_rgb turns off")
+
+
+@attrs.frozen(kw_only=True)
+class SimulatedConfig:
+    """A camera in the simulated world around an emulated SO-101: a table, a cube, a zone to bring it to.
+
+    Attributes:
+        name: of the emulated arm, as in the port emulated://so101?name=NAME.
+        view: where the camera is: before the table, on the wrist, or above.
+        width: width of the picture [px].
+        height: height of the picture [px].
+        fps: pictures per second [Hz]; where drawing takes longer, pictures are dropped, and counted.
+        seed: of the cube's first place.
+        max_age_s: age from which on the newest picture is refused [s].
+    """
+
+    name: str = "so101"
+    view: Literal["front", "wrist", "top"] = "front"
+    width: int = 320
+    height: int = 240
+    fps: float = 30.0
+    seed: int = 0
+    max_age_s: float = 1.0
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("fps", "width", "height", "max_age_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} is above 0, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed is 0 or more, got {self.seed}")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
-import fcntl
-import os
-import select
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
 from lerobot_core.errors import ConfigError, NotConnected, did_you_mean
+from lerobot_motors import shared_file
 from lerobot_motors.emulators import faults, memory, profiles
+from lerobot_motors.sidecar import Sidecars
 
 #: Longest an emulator may take to start [s].
 START_TIMEOUT = 10.0
-STOP_TIMEOUT = 2.0
 _HINT = "as in emulated://so101?name=left&motion=sine"
 
 
@@ -69,17 +63,10 @@ class OpenEmulator:
         """Done with it: it ends if this process started it and uses it no more. Idempotent."""
         if self._open:
             self._open = False
-            _release(self.name)
+            _children.release(self.name)
 
 
-@attrs.define
-class _Child:
-    process: subprocess.Popen[bytes]
-    owner: int
-    users: int
-
-
-_children: dict[str, _Child] = {}
+_children = Sidecars("lerobot_motors.emulators", "emulator", START_TIMEOUT)
 
 
 def open_port(url: str) -> OpenEmulator:
@@ -95,11 +82,9 @@ def open_port(url: str) -> OpenEmulator:
 def open_address(address: Address) -> OpenEmulator:
     """As `open_port`."""
     path = memory.location(address.name)
-    with _one_at_a_time(path.with_name("start.lock")):
-        child = _children.get(address.name)
-        if not memory.running(path):
-            child = _Child(_start(address, path), os.getpid(), 0)
-            _children[address.name] = child
+    with shared_file.one_at_a_time():
+        if not shared_file.running(path):
+            _children.start(address.name, [*address.arguments(), f"--state={path}"])
         shared = memory.Memory(path)
         device = shared.device
         shared.close()
@@ -109,8 +94,7 @@ def open_address(address: Address) -> OpenEmulator:
                 device=address.name,
                 hint="a fault of its own does this",
             )
-        if child is not None and child.owner == os.getpid():
-            child.users += 1
+        _children.use(address.name)
     return OpenEmulator(address.name, device)
 
 
@@ -181,67 +165,3 @@ def _number(text: str, key: str, where: str) -> float:
     if value < 0 and key != "seed":
         raise ConfigError(f"{where}: '{key}' is not below 0, got {text}")
     return value
-
-
-def _start(address: Address, path: Path) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lerobot_motors.emulators", *address.arguments(), f"--state={path}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for the robot, which needs its servos to stop
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-    )
-    if not _ready(process):
-        _stop(process)
-        raise NotConnected(
-            f"emulator '{address.name}' did not start (exit status {process.returncode})",
-            device=address.name,
-            hint=f"see what {sys.executable} -m lerobot_motors.emulators {address.chain} --state={path} says",
-        )
-    return process
-
-
-def _ready(process: subprocess.Popen[bytes]) -> bool:
-    if process.stdout is None:
-        return False
-    with process.stdout as output:
-        readable, _, _ = select.select([output], [], [], START_TIMEOUT)
-        return bool(readable) and output.readline() == b"ready\n"
-
-
-def _release(name: str) -> None:
-    child = _children.get(name)
-    if child is None or child.owner != os.getpid():
-        return
-    child.users -= 1
-    if child.users <= 0:
-        del _children[name]
-        _stop(child.process)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(STOP_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-@contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
-
-
-@atexit.register
-def _stop_all() -> None:
-    for name, child in list(_children.items()):
-        if child.owner == os.getpid():
-            del _children[name]
-            _stop(child.process)

@@ -1,19 +1,15 @@
 """The file through which an emulator shows its state and takes hands, scenes and faults. Knows no servos and no numpy.
 
-Layout, native byte order: eight int64 words, then blocks of 16 float64, then the device path, then the text of an order. The emulator holds a lock on the
-file while it lives, which is how others know that it does.
+Layout, native byte order: eight int64 words, then blocks of 16 float64, then the device path, then the text of an order. The
+emulator holds a lock on the file while it lives, which is how others know that it does.
 """
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import os
-import re
-import tempfile
 from pathlib import Path
 
-from lerobot_core.errors import ConfigError, NotConnected
+from lerobot_motors import shared_file
+from lerobot_motors.shared_file import SharedFile
 
 #: First word of the file; changes with the layout.
 MAGIC = 0x4C52_454D_5530_3102
@@ -30,31 +26,12 @@ ORDER = PATH + PATH_SIZE
 SIZE = ORDER + ORDER_SIZE
 
 
-def folder() -> Path:
-    """Where the state files of this user's emulators are; made when missing.
-
-    Raises:
-        NotConnected: somebody else owns it.
-    """
-    path = Path(tempfile.gettempdir()) / f"lerobot-emulators-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    if path.is_symlink() or path.stat().st_uid != os.getuid():
-        raise NotConnected(f"emulator folder '{path}' belongs to another user", hint="set TMPDIR to a folder of yours")
-    return path
-
-
 def location(name: str) -> Path:
-    """State file of the emulator of that name.
-
-    Raises:
-        ConfigError: the name cannot be a file's.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
-        raise ConfigError(f"emulator name '{name}': letters, digits, '_', '-' and '.' only")
-    return folder() / f"{name}.state"
+    """State file of the emulator of that name. Raises as `shared_file.location`."""
+    return shared_file.location(name, ".state")
 
 
-class Memory:
+class Memory(SharedFile):
     """One state file, mapped.
 
     Args:
@@ -63,16 +40,7 @@ class Memory:
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        self._file = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
-        try:
-            if create:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(self._file, 0)
-                os.ftruncate(self._file, SIZE)
-            self.map = mmap.mmap(self._file, SIZE)
-        except BaseException:
-            os.close(self._file)
-            raise
+        super().__init__(path, SIZE, create=create)
         self.words = memoryview(self.map)[:HEADER].cast("q")
         if create:
             self.words[WORDS.index("magic")] = MAGIC
@@ -111,22 +79,3 @@ class Memory:
     def order(self, text: str) -> None:
         self.map[ORDER:SIZE] = text.encode().ljust(ORDER_SIZE, b"\0")
         self.set_word("orders", self.word("orders") + 1)
-
-    def close(self) -> None:
-        """Give the file and its lock back; the map goes with the last array on it."""
-        os.close(self._file)
-
-
-def running(path: Path) -> bool:
-    """Whether an emulator holds this file."""
-    try:
-        file = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(file)
-    return False

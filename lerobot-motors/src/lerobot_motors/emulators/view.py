@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from lerobot_core.errors import ConfigError, DeviceTimeout, NotConnected
+from lerobot_motors import shared_file
 from lerobot_motors.emulators import faults, memory
 from lerobot_motors.emulators.memory import CAPACITY, ORDER_SIZE, Memory
 
@@ -25,7 +26,7 @@ class EmulatorState:
 
     def __init__(self, name: str) -> None:
         path = memory.location(name)
-        if not memory.running(path):
+        if not shared_file.running(path):
             raise NotConnected(
                 f"no emulator '{name}' is running",
                 device=name,
@@ -85,7 +86,7 @@ class EmulatorState:
 
     @property
     def running(self) -> bool:
-        return memory.running(self._path)
+        return shared_file.running(self._path)
 
     def inject(self, text: str) -> None:
         """Let faults begin, as in `dead:id=3:for=1`; `at` and `cycle` count from now. They have begun when it returns.
