@@ -121,7 +121,7 @@ def benchmarks(session: nox.Session) -> None:
     """Every benchmark: a table and a line of JSON each, with ratios to a reference measured in the same run."""
     install(session, *ALL, *TEST_TOOLS)
     with_torchcodec(session)
-    for script in ("startup", "guard", "loop", "emulator", "datasets", "serving"):
+    for script in ("startup", "guard", "loop", "emulator", "simulation", "datasets", "serving"):
         session.run("python", f"tests/benchmarks/{script}.py")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import signal
@@ -274,17 +275,27 @@ def test_an_old_picture_is_refused(make_camera):
     assert camera.read_latest(max_age_ms=5000).shape == (48, 64, 3)
 
 
-def test_a_ring_never_gives_a_picture_that_is_half_written(emulator_folder):
+def test_a_ring_never_gives_a_picture_that_is_half_written(emulator_folder, monkeypatch):
+    """A reader that the writer laps takes the newer picture, with its own number and stamp."""
     ring = memory.Ring.ask(NAME, "top", 8, 4, 30.0)
     assert ring.newest() is None
-    for number in range(1, 8):
-        ring.put(np.full((4, 8, 3), number, np.uint8), number * 10)
-        assert ring.newest()[:2] == (number, number * 10)
-        assert (ring.newest()[2] == number).all()
-    place, _ = ring._place(7)
-    place["number"] = 0
-    ring.state["newest"] = 0
-    assert ring.newest() is None
+    find, numbers = ring._place, iter(range(1, 12))
+
+    def put(count: int) -> None:
+        for number in itertools.islice(numbers, count):
+            ring.put(np.full((4, 8, 3), number, np.uint8), number * 10)
+
+    def lapped(number: int) -> tuple[np.void, np.ndarray]:
+        found = find(number)
+        monkeypatch.undo()
+        put(4)
+        return found
+
+    put(7)
+    monkeypatch.setattr(ring, "_place", lapped)
+    number, stamp, picture = ring.newest()
+    assert (number, stamp) == (11, 110)
+    assert (picture == 11).all()
     ring.close()
 
 
