@@ -251,8 +251,10 @@ def test_wrong_words_are_explained(commands: Run, words: tuple[str, ...], said: 
 
 
 def test_one_device_is_asked_for(commands: Run) -> None:
-    with pytest.raises(ConfigError, match=r"give exactly one of --robot.type=… and --teleop.type=…, got neither"):
+    with pytest.raises(ConfigError, match=r"'Moving' of which device\? give one of .*, got neither"):
         commands("motor", "get", "Moving")
+    with pytest.raises(ConfigError, match="'set' takes register and value, got Moving"):
+        commands("motor", "set", "Moving")
     with pytest.raises(ConfigError, match="'toy_arm' has no servos on one serial port"):
         commands("motor", "get", "Moving", "--robot.type=toy_arm")
 

@@ -148,7 +148,8 @@ class SimulatedSuite(CameraSuite):
     """A camera above the table; the world stays while what is tested comes and goes."""
 
     @pytest.fixture(scope="class")
-    def world(self) -> Iterator[Any]:
+    @classmethod
+    def world(cls) -> Iterator[Any]:
         if sys.platform == "linux" and find_library("EGL") is None:
             pytest.skip("nothing to draw with: apt install libegl1")
         with powered():

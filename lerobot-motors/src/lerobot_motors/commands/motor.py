@@ -49,7 +49,7 @@ class GetConfig:
     motor: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        servos.check_one(self.robot, self.teleop)
+        servos.check_one(f"'{self.register}'", self.robot, self.teleop)
 
 
 @attrs.frozen(kw_only=True)
@@ -71,7 +71,7 @@ class SetConfig:
     motor: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        servos.check_one(self.robot, self.teleop)
+        servos.check_one(f"'{self.register}'", self.robot, self.teleop)
         if self.register in ADDRESSES:
             raise ValueError(
                 f"'{self.register}' is written by `lr setup-motors`, which finds the servo again afterwards"
@@ -101,7 +101,7 @@ class WatchConfig:
     output: Path | None = None
 
     def __attrs_post_init__(self) -> None:
-        servos.check_one(self.robot, self.teleop)
+        servos.check_one(f"'{self.register}'", self.robot, self.teleop)
         if self.fps <= 0:
             raise ValueError(f"fps is above 0, got {self.fps:g}")
 

@@ -15,14 +15,15 @@ RETRIES = 2
 ALL = "all"
 
 
-def check_one(robot: Choice[Any] | None, teleop: Choice[Any] | None) -> None:
-    """
+def check_one(what: str, robot: Choice[Any] | None, teleop: Choice[Any] | None) -> None:
+    """That it is said which device is meant.
+
     Raises:
         ValueError: not exactly one of the two is given.
     """
     if (robot is None) == (teleop is None):
         given = "both" if robot else "neither"
-        raise ValueError(f"give exactly one of --robot.type=… and --teleop.type=…, got {given}")
+        raise ValueError(f"{what} of which device? give one of --robot.type=… and --teleop.type=…, got {given}")
 
 
 def bus_of(choice: Choice[Any]) -> SerialBus:

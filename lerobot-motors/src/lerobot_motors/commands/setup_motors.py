@@ -34,7 +34,7 @@ class SetupMotorsConfig:
     motor: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        servos.check_one(self.robot, self.teleop)
+        servos.check_one("the servos", self.robot, self.teleop)
 
 
 @config_command(SetupMotorsConfig)

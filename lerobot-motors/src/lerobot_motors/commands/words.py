@@ -35,7 +35,9 @@ class WordCommand(ConfigCommand):
 
     def _named(self, args: list[str]) -> list[str]:
         words, options = _sorted(args)
-        if len(words) > len(self.words):
+        given = {option.partition("=")[0] for option in options}
+        missing = [name for name in self.words[len(words) :] if f"--{name}" not in given]
+        if len(words) > len(self.words) or (words and missing and "--help" not in given):
             wanted = " and ".join(self.words) or "no words"
             raise ConfigError(f"'{self.name}' takes {wanted}, got {', '.join(words)}", hint="`--help` shows how")
         return [*(f"--{name}={word}" for name, word in zip(self.words, words, strict=False)), *options]
