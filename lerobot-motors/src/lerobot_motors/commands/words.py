@@ -48,7 +48,7 @@ def word_command(kind: type[Any], *words: str) -> Callable[[Callable[[Any], Any]
 
     def decorate(run: Callable[[Any], Any]) -> WordCommand:
         return WordCommand(
-            name=run.__name__.replace("_", "-"),
+            name=run.__name__.rstrip("_").replace("_", "-"),
             kind=kind,
             defaults={},
             run=run,
