@@ -11,7 +11,7 @@ import pytest
 
 from lerobot_core.cli.program import lr
 from lerobot_core.testing.fixtures import PrivateHost
-from lerobot_motors import plugin, so_arm
+from lerobot_motors import catalogue, plugin
 from lerobot_motors.buses.feetech.bus import FeetechBus
 from lerobot_motors.buses.feetech.config import FeetechConfig
 
@@ -31,7 +31,11 @@ def make_bus(emulator_folder: Path) -> Iterator[Callable[..., FeetechBus]]:
     with ExitStack() as stack:
 
         def make(port: str = "emulated://so101", *, connect: bool = True, slack_ms: float | None = None) -> FeetechBus:
-            bus = FeetechBus(FeetechConfig(port=port, motors=so_arm.motors(use_degrees=True), slack_ms=slack_ms))
+            bus = FeetechBus(
+                FeetechConfig(
+                    port=port, motors=catalogue.SO_FOLLOWER.in_units(use_degrees=True).motors, slack_ms=slack_ms
+                )
+            )
             stack.callback(bus.disconnect, disable_torque=False)
             if connect:
                 bus.connect(handshake=False)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lerobot_core.errors import DeviceError
-from lerobot_motors import calibrating, calibration, emulators, so_arm
+from lerobot_motors import calibrating, calibration, catalogue, emulators
 from lerobot_motors.calibrating import LARGEST_OFFSET, Sweep, measure, place
 from lerobot_motors.calibration import Calibration, Motor, MotorCalibration
 from lerobot_motors.robots.arms import SoFollower
@@ -296,6 +296,6 @@ def test_an_arm_whose_travel_holds_the_zero_moves_as_one_without(emulator_folder
     assert arm.is_calibrated
     assert not calibrating.check(arm.bus)
     seen = arm.get_observation()
-    assert [seen[f"{joint}.pos"] for joint in so_arm.JOINTS[:4]] == pytest.approx([0.0] * 4, abs=0.1), "in the middle"
+    assert [seen[f"{joint}.pos"] for joint in catalogue.SIX[:4]] == pytest.approx([0.0] * 4, abs=0.1), "in the middle"
     assert seen["gripper.pos"] == pytest.approx(50, abs=0.1)
     arm.disconnect()

@@ -95,7 +95,9 @@ def test_a_turn_is_about_the_grippers_own_axes():
     turned = step({**movement(), "target_wx": 0.2})
     assert np.allclose(xyz(turned), place(BENT))
     joints = inverse(turned)
-    assert joints["wrist_roll.pos"] == pytest.approx(np.degrees(0.2), abs=0.1), "x is the axis of the gripper"
+    assert joints["wrist_roll.pos"] == pytest.approx(-np.degrees(0.2), abs=0.1), (
+        "x is the axis of the gripper, against the roll"
+    )
 
 
 def inverse(values, start=BENT):

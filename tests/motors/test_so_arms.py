@@ -15,7 +15,7 @@ from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError, DeviceError, NotConnected
 from lerobot_core.loop import connected
 from lerobot_core.roles import Camera, Robot, Teleoperator
-from lerobot_motors import emulators, plugin, so_arm
+from lerobot_motors import catalogue, emulators, plugin
 from lerobot_motors.emulators import EmulatorState
 from lerobot_motors.robots.arms import SoFollower
 from lerobot_motors.robots.configs import SoFollowerConfig
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("emulator_folder")
 
 #: What an emulator shows is at most so old [s], with the time the machine may take.
 SHOWN = 0.02
-KEYS = [f"{joint}.pos" for joint in so_arm.JOINTS]
+KEYS = [f"{joint}.pos" for joint in catalogue.SIX]
 
 
 @pytest.fixture
@@ -242,10 +242,10 @@ def test_a_person_calibrates_it_and_the_file_is_used(tmp_path: Path, watched: Em
     robot.connect()
     robot.calibrate()
     assert robot.is_calibrated
-    assert len(person.table) == 1 + len(so_arm.JOINTS)
+    assert len(person.table) == 1 + len(catalogue.SIX)
     robot.disconnect()
     stored = json.loads((tmp_path / "mine.json").read_text())
-    assert list(stored) == list(so_arm.JOINTS)
+    assert list(stored) == list(catalogue.SIX)
     assert (stored["wrist_roll"]["range_min"], stored["wrist_roll"]["range_max"]) == (0, 4095)
     assert (stored["gripper"]["range_min"], stored["gripper"]["range_max"]) == (1497, 2597), "in the middle of the turn"
 

@@ -17,7 +17,7 @@ import click
 import numpy as np
 import pytest
 
-from lerobot_motors import emulators, so_arm
+from lerobot_motors import catalogue, emulators
 from lerobot_motors.emulators import EmulatorState
 
 #: Arms that are stopped at the same time, each by a process and on emulators of its own.
@@ -157,7 +157,7 @@ def judge(run: Run, end: str, status: int, used: bool, holds: bool, parks: bool)
 
 
 def degrees(positions: np.ndarray, joint: str) -> float:
-    index = so_arm.JOINTS.index(joint)
+    index = catalogue.SIX.index(joint)
     home = emulators.profiles.SO101[index]
     return float((positions[index] - (home.range_min + home.range_max) / 2) * 360 / 4095)
 

@@ -20,7 +20,7 @@ from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
 from lerobot_core.loop import connected, run_loop
 from lerobot_core.testing import MotorBusSuite, RobotSuite, TeleoperatorSuite
-from lerobot_motors import emulators, so_arm
+from lerobot_motors import catalogue, emulators
 
 #: an emulated arm that nobody else on this machine is using
 NAME = f"conformance-{os.getpid()}"
@@ -236,7 +236,9 @@ class FeetechSuite(MotorBusSuite):
     @pytest.fixture
     def bus(self) -> Iterator[Any]:
         with powered():
-            bus = choose(roles.MotorBus, "feetech", port=PORT, motors=so_arm.motors(use_degrees=True)).build()
+            bus = choose(
+                roles.MotorBus, "feetech", port=PORT, motors=catalogue.SO_FOLLOWER.in_units(use_degrees=True).motors
+            ).build()
             yield bus
             bus.disconnect(disable_torque=False)
 

@@ -3,7 +3,8 @@
 Knows nothing of servos, cameras or processes. Positions are in metres in the arm's base frame (x forward, y left, z up);
 joints are in the user units of `so101_follower`: degrees, and percent for the gripper.
 
-At 0 degrees everywhere the upper arm stands upright and forearm and tool point forward. Base height, upper arm and forearm
+At 0 degrees everywhere the upper arm stands upright and forearm and tool point forward; the pan counts clockwise from above,
+as the makers' description of the arm has it. Base height, upper arm and forearm
 are nominal lengths of the SO-101 [m]; shoulder offset and tool (wrist joint to tip of the closed gripper) are rounded, and
 the shoulder's sideways offset is left out: the task needs one consistent arm, not this one to the millimetre.
 """
@@ -53,7 +54,7 @@ def points(joints: np.ndarray) -> np.ndarray:
     start = np.zeros((*angles.shape[:-1], 1))
     reach = SHOULDER_OFFSET + np.concatenate([start, np.cumsum(lengths * np.cos(angles), -1)], -1)  # (…, 4)
     height = SHOULDER_HEIGHT + np.concatenate([start, np.cumsum(lengths * np.sin(angles), -1)], -1)
-    pan = turn[..., 0, None]
+    pan = -turn[..., 0, None]  # counted clockwise from above
     return np.stack([reach * np.cos(pan), reach * np.sin(pan), height], -1)  # (…, 4, 3)
 
 
@@ -73,7 +74,7 @@ def joints_at(place: np.ndarray, *, roll: float | None = None, gripper: float = 
         ValueError: the place is out of reach.
     """
     x, y, z = (float(value) for value in place)
-    pan, pitch = math.atan2(y, x), math.radians(_PITCH)
+    pan, pitch = math.atan2(-y, x), math.radians(_PITCH)
     reach = math.hypot(x, y) - TOOL * math.cos(pitch) - SHOULDER_OFFSET
     height = z - TOOL * math.sin(pitch) - SHOULDER_HEIGHT
     span = math.hypot(reach, height)
