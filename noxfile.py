@@ -88,6 +88,13 @@ def proof(session: nox.Session) -> None:
 
 
 @nox.session
+def survival(session: nox.Session) -> None:
+    """A table: every arm and leader, teleoperated, then struck by every kind of fault of its servos. Ten minutes."""
+    install(session, *ALL, *TEST_TOOLS)
+    session.run("python", "tests/motors/survival.py", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Formatting and lint of the whole tree."""
     install(session, "ruff>=0.9")

@@ -246,7 +246,9 @@ def _summarise(results: list[dict[str, Any]], path: Path | None) -> None:
         "idle": sum(result["idle"] for result in results),
         "latency_p50_ms": statistics.median(latencies) if latencies else None,
     }
-    verdict = f"{summary['successes']} of {len(judged)} succeeded" if judged else "nobody judged them"
+    verdict = f"{summary['successes']} of {len(results)} succeeded" if judged else "nobody judged them"
+    if judged and (others := len(results) - len(judged)):
+        verdict += f", {others} had no verdict"
     click.echo(f"{len(results)} episodes, {verdict}; {summary['ticks']} ticks, {summary['idle']} idle")
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
