@@ -180,11 +180,16 @@ class _Watch:
         self._joints = [key for key in robot.action_features if is_position(key)]
         self._guard = guard
         self._since = self._acted = 0
+        self._began = False
         self.held = 0
 
     def bear(self, problem: Exception, now: int) -> None:
-        """Hold because of this problem; raises it when it has lasted too long."""
-        if self._guard is None or (self._since and now - self._since > self._guard.config.patience_s * 1e9):
+        """Hold because of this problem; raises it when it has lasted too long, and before anything was ever right."""
+        if (
+            self._guard is None
+            or not self._began
+            or (self._since and now - self._since > self._guard.config.patience_s * 1e9)
+        ):
             raise problem
         self.held += 1
         if not self._since:
@@ -204,6 +209,7 @@ class _Watch:
         if stale or now - info.get("stamp", now) > limit:
             self.bear(DeviceTimeout(f"{', '.join(stale) or 'the action'}: nothing new for {limit / 1e6:g} ms"), now)
             return None
+        self._began = True
         if self._since or (action is not None and now - self._acted > limit):
             self._guard.reset()
         elif action is None:
