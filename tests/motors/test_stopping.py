@@ -181,7 +181,7 @@ def test_an_unplugged_leader_lets_the_arm_park_and_let_go(runs: list[Run], comma
     deadline = time.monotonic() + 10
     while not run.state.torque.all() and time.monotonic() < deadline:
         time.sleep(0.005)
-    emulators.address._children["leader0"].process.kill()
+    emulators.address._children._children["leader0"].process.kill()
     assert run.wait() == 1
     assert not run.state.torque.any()
     assert degrees(run.state.positions, "shoulder_pan") == pytest.approx(12.0, abs=2.5)

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 #: What a reply may take beyond its time on the wire [ms]: two USB frames of 1 ms each; a pty hands bytes over by a worker of the
 #: kernel, which waits while the CPU is busy.
-SERIAL_SLACK, EMULATED_SLACK = 2.0, 250.0
+SERIAL_SLACK, EMULATED_SLACK = 2.0, 25.0
 #: Most a scan waits for one id beyond the wire time [ms]: 254 of them are asked.
 SCAN_SLACK = 10.0
 #: Longest delay a servo can be set to before it replies [s]: 254 times 2 µs; assumed until its setting is known.

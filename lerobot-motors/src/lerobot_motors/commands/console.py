@@ -57,16 +57,17 @@ class Interrupt:
 
 
 class Meter:
-    """A sink that measures the present rate and period error and hands them to `show` a few times a second.
+    """A sink that says a few times a second how the run is: rate, period error, the oldest value, what devices count as errors.
 
     Args:
         fps: the rate asked for [Hz].
         show: takes the index of the tick and the text.
+        devices: whose `health.errors` are shown, where they have any.
     """
 
-    def __init__(self, fps: float, show: Callable[[int, str], None]) -> None:
+    def __init__(self, fps: float, show: Callable[[int, str], None], *devices: Any) -> None:
         self._period = 1e9 / fps
-        self._show = show
+        self._show, self._devices = show, devices
         self._began = self._former = self._count = 0
         self._worst = 0.0
 
@@ -79,20 +80,31 @@ class Meter:
         self._former = tick.time
         if self._count and tick.time - self._began >= REFRESH:
             rate = self._count * 1e9 / (tick.time - self._began)
-            self._show(tick.index + 1, f"{rate:6.2f} Hz, worst period error {self._worst / 1e6:.2f} ms")
+            text = f"{rate:6.2f} Hz, worst period error {self._worst / 1e6:.2f} ms"
+            self._show(tick.index + 1, text + self._oldest(tick) + self._errors())
             self._began, self._count, self._worst = tick.time, 0, 0.0
 
     def add_sample(self, key: str, value: Any, stamp: int) -> None:
         """Samples between ticks say nothing about the loop."""
 
+    def _oldest(self, tick: Tick) -> str:
+        key, stamp = min(tick.stamps.items(), key=lambda item: item[1], default=("", tick.time))
+        return f", '{key}' {(tick.time - stamp) / 1e6:.0f} ms old" if tick.time - stamp > self._period else ""
 
-def live_line(fps: float) -> list[Meter]:
+    def _errors(self) -> str:
+        counts = [getattr(getattr(device, "health", None), "errors", 0) for device in self._devices]
+        return f", {sum(counts)} bus errors" if any(counts) else ""
+
+
+def live_line(fps: float, *devices: Any) -> list[Meter]:
     """The sink that keeps one line of a terminal up to date; none where there is no terminal."""
     if not sys.stderr.isatty():
         return []
-    return [
-        Meter(fps, lambda tick, text: click.echo(f"\r\x1b[Ktick {tick}  {text}  (Ctrl-C ends)", nl=False, err=True))
-    ]
+
+    def show(tick: int, text: str) -> None:
+        click.echo(f"\r\x1b[K{tick / fps:.1f} s  {text}  (Ctrl-C ends)", nl=False, err=True)
+
+    return [Meter(fps, show, *devices)]
 
 
 def health_of(**devices: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 
 from lerobot_core.errors import ConfigError
+from lerobot_motors import shared_file
 from lerobot_motors.buses.feetech.tables import FAULTS
 from lerobot_motors.emulators import memory, profiles
 from lerobot_motors.emulators.address import from_options, open_address
@@ -55,7 +56,7 @@ def emulate(chain: str, link: Path | None, **options: str | None) -> None:
     The port's path is the first line of standard output. On a terminal the joints are shown as they move.
     """
     address = from_options(chain, {key: text for key, text in options.items() if text is not None}, "lr emulate")
-    if memory.running(memory.location(address.name)):
+    if shared_file.running(memory.location(address.name)):
         raise ConfigError(f"an emulator '{address.name}' is running already", hint="give this one another --name")
     if link is not None:
         check_link(link)

@@ -46,7 +46,7 @@ def lekiwi_host(config: LekiwiHostConfig) -> None:
             robot,
             far,
             fps=host.max_loop_freq_hz,
-            sinks=[far, *console.live_line(host.max_loop_freq_hz)],
+            sinks=[far, *console.live_line(host.max_loop_freq_hz, robot)],
             guard=Guard(host.max_loop_freq_hz, config.guard),
             duration=host.connection_time_s,
             stop=interrupt,

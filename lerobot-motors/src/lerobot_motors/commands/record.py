@@ -149,6 +149,7 @@ class Recording:
         self._config = config
         self._steps = steps
         self._robot = robot
+        self._teleop = teleop
         self._source = TeleoperatorSource(teleop)
         self._writer = writer
         self._guard = Guard(config.dataset.fps, config.guard)
@@ -199,7 +200,11 @@ class Recording:
                 self._robot,
                 self._source,
                 fps=fps,
-                sinks=[*sinks, wishes, *([] if progress.disable else [console.Meter(fps, show)])],
+                sinks=[
+                    *sinks,
+                    wishes,
+                    *([] if progress.disable else [console.Meter(fps, show, self._robot, self._teleop)]),
+                ],
                 observation_steps=self._steps.observation,
                 action_steps=self._steps.action,
                 guard=self._guard,

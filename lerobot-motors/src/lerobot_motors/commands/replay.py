@@ -102,7 +102,7 @@ def replay(config: ReplayConfig) -> None:
             robot,
             source,
             fps=fps,
-            sinks=console.live_line(fps),
+            sinks=console.live_line(fps, robot),
             observation_steps=steps.observation,
             action_steps=steps.action,
             guard=guard,

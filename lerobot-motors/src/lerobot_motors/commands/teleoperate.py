@@ -61,7 +61,7 @@ def teleoperate(config: TeleoperateConfig) -> None:
             robot,
             TeleoperatorSource(teleop),
             fps=config.fps,
-            sinks=console.live_line(config.fps),
+            sinks=console.live_line(config.fps, robot, teleop),
             observation_steps=steps.observation,
             action_steps=steps.action,
             guard=Guard(config.fps, config.guard),
