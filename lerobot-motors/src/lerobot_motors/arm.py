@@ -1,6 +1,6 @@
 """What followers and leaders of serial-bus servos share: a bus, a calibration file, the procedure that makes one.
 
-Knows no cameras and no actions. Robots and teleoperators own an arm; nothing inherits from it.
+Knows no cameras and no actions. Followers and leaders are an `ArmDevice`, which owns an `Arm`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import attrs
 
@@ -17,6 +17,7 @@ from lerobot_motors import calibrating, emulators, units
 from lerobot_motors import calibration as calibrations
 from lerobot_motors.buses.choose import bus_for
 from lerobot_motors.buses.family import Reading
+from lerobot_motors.buses.health import BusHealth
 from lerobot_motors.calibration import Calibration
 from lerobot_motors.catalogue import ArmRow
 from lerobot_motors.prompt import ConsolePrompt, Prompt
@@ -189,3 +190,57 @@ class Arm:
         """The calibration with the directions of the row."""
         inverted = self.row.inverted
         return {name: attrs.evolve(place, drive_mode=int(name in inverted)) for name, place in calibration.items()}
+
+
+class ArmDevice:
+    """What a follower and a leader share: an arm as a row and a config have it.
+
+    Args:
+        config: its options.
+        prompt: who answers when a person is needed; the terminal by default.
+
+    Attributes:
+        name: class of device, as datasets and calibration folders have it.
+        bus: the servos.
+    """
+
+    row: ClassVar[ArmRow]
+    kind: ClassVar[Literal["robots", "teleoperators"]]
+
+    def __init__(self, config: Any, *, prompt: Prompt | None = None) -> None:
+        self.config = config
+        self.name = self.row.name
+        self._arm = Arm(
+            self.row_of(config).configured(config),
+            kind=self.kind,
+            port=config.port,
+            id=config.id,
+            calibration_dir=config.calibration_dir,
+            prompt=prompt,
+        )
+        self.bus = self._arm.bus
+
+    def row_of(self, config: Any) -> ArmRow:
+        """The row for a config, where a kind of arm comes in several."""
+        return self.row
+
+    @property
+    def action_features(self) -> Mapping[str, Any]:
+        return self._arm.row.features()
+
+    @property
+    def is_connected(self) -> bool:
+        return self._arm.is_connected
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self._arm.is_calibrated
+
+    @property
+    def health(self) -> BusHealth:
+        """Transactions and errors of the bus so far."""
+        return self.bus.health
+
+    def calibrate(self) -> None:
+        """Ask a person to move the arm, or to take the stored calibration. Ends with the torque off."""
+        self._arm.calibrate()

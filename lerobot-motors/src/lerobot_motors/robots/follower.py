@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from lerobot_core.errors import ConfigError, did_you_mean
 from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera
-from lerobot_motors.arm import SETUP_RETRIES, Arm
-from lerobot_motors.buses.health import BusHealth
+from lerobot_motors.arm import SETUP_RETRIES, ArmDevice
 from lerobot_motors.cameras import rig
-from lerobot_motors.catalogue import POS, ArmRow
+from lerobot_motors.catalogue import POS
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.robots import mounted
 from lerobot_motors.robots.configs import FollowerConfig
@@ -21,7 +20,7 @@ from lerobot_motors.robots.configs import FollowerConfig
 logger = logging.getLogger(__name__)
 
 
-class Follower:
+class Follower(ArmDevice):
     """Servos and any number of cameras. A kind of arm is a subclass that names its row.
 
     Attributes:
@@ -33,21 +32,11 @@ class Follower:
         bus: the servos.
     """
 
-    row: ClassVar[ArmRow]
+    kind = "robots"
 
     def __init__(self, config: FollowerConfig, *, prompt: Prompt | None = None) -> None:
-        self.config = config
-        self.name = self.row.name
+        super().__init__(config, prompt=prompt)
         self.on_stop = "release" if config.disable_torque_on_disconnect else "hold"
-        self._arm = Arm(
-            self.row_of(config).configured(config),
-            kind="robots",
-            port=config.port,
-            id=config.id,
-            calibration_dir=config.calibration_dir,
-            prompt=prompt,
-        )
-        self.bus = self._arm.bus
         self.cameras: dict[str, Camera] = rig.build(config.cameras)
         joints = self._arm.row.seen()
         cap = config.max_relative_target
@@ -56,30 +45,13 @@ class Follower:
         )
         self.park = {joint + POS: place for joint, place in _of_joints("park", config.park, joints).items()}
 
-    def row_of(self, config: FollowerConfig) -> ArmRow:
-        """The row for a config, where a kind of arm comes in several."""
-        return self.row
-
     @property
     def observation_features(self) -> Mapping[str, Any]:
         return {**self.action_features, **rig.features(self.cameras)}
 
     @property
-    def action_features(self) -> Mapping[str, Any]:
-        return self._arm.row.features()
-
-    @property
     def is_connected(self) -> bool:
-        return self._arm.is_connected and all(camera.is_connected for camera in self.cameras.values())
-
-    @property
-    def is_calibrated(self) -> bool:
-        return self._arm.is_calibrated
-
-    @property
-    def health(self) -> BusHealth:
-        """Transactions and errors of the bus so far."""
-        return self.bus.health
+        return super().is_connected and all(camera.is_connected for camera in self.cameras.values())
 
     def connect(self, calibrate: bool = True) -> None:
         """Open the arm and its cameras; what is open is closed again if one fails.
@@ -94,10 +66,6 @@ class Follower:
         except BaseException:
             self.disconnect()
             raise
-
-    def calibrate(self) -> None:
-        """Ask a person to move the arm, or to take the stored calibration. Ends with the torque off."""
-        self._arm.calibrate()
 
     def configure(self) -> None:
         """Write the settings of the servos, then hold the present pose."""

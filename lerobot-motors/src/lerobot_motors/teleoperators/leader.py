@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from lerobot_motors.arm import SETUP_RETRIES, Arm
-from lerobot_motors.buses.health import BusHealth
-from lerobot_motors.catalogue import POS, ArmRow, Source
+from lerobot_motors.arm import SETUP_RETRIES, ArmDevice
+from lerobot_motors.catalogue import POS, Source
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.teleoperators.configs import LeaderConfig
 
 
-class Leader:
+class Leader(ArmDevice):
     """Servos with the torque off, but for a gripper that springs back. A kind of arm is a subclass that names its row.
 
     Attributes:
@@ -22,48 +21,17 @@ class Leader:
         stamp: when the oldest value of the last action was measured, monotonic [ns]; None before the first.
     """
 
-    row: ClassVar[ArmRow]
+    kind = "teleoperators"
 
     def __init__(self, config: LeaderConfig, *, prompt: Prompt | None = None) -> None:
-        self.config = config
-        self.name = self.row.name
-        self._arm = Arm(
-            self.row_of(config).configured(config),
-            kind="teleoperators",
-            port=config.port,
-            id=config.id,
-            calibration_dir=config.calibration_dir,
-            prompt=prompt,
-        )
-        self.bus = self._arm.bus
+        super().__init__(config, prompt=prompt)
         self.stamp: int | None = None
         row = self._arm.row
         self._sources = dict(row.sources) or {joint: Source(motor=joint, factor=1.0) for joint in row.seen()}
 
-    def row_of(self, config: LeaderConfig) -> ArmRow:
-        """The row for a config, where a kind of arm comes in several."""
-        return self.row
-
-    @property
-    def action_features(self) -> Mapping[str, Any]:
-        return self._arm.row.features()
-
     @property
     def feedback_features(self) -> Mapping[str, Any]:
         return self.action_features
-
-    @property
-    def is_connected(self) -> bool:
-        return self._arm.is_connected
-
-    @property
-    def is_calibrated(self) -> bool:
-        return self._arm.is_calibrated
-
-    @property
-    def health(self) -> BusHealth:
-        """Transactions and errors of the bus so far."""
-        return self.bus.health
 
     def connect(self, calibrate: bool = True) -> None:
         """Open the arm.
@@ -72,10 +40,6 @@ class Leader:
             DeviceError: connected already, or the arm is not what was expected.
         """
         self._arm.connect(calibrate, self.configure)
-
-    def calibrate(self) -> None:
-        """Ask a person to move the arm, or to take the stored calibration."""
-        self._arm.calibrate()
 
     def configure(self) -> None:
         """Let go, so that a person can move it; a gripper with a spring is held open."""
