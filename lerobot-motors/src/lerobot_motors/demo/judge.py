@@ -91,8 +91,8 @@ def judge_tries(stage: Stage, count: int, *, running: Callable[[], bool], done: 
         if stage.tries == seen:
             time.sleep(0.5 / SAMPLES_HZ)
             continue
-        seen = stage.tries
-        run = judge(stage, running=running)
+        seen = number = stage.tries
+        run = judge(stage, running=lambda number=number: running() and stage.tries == number)  # the next one ends it
         if run is not None:
             runs.append(run)
             done(run)
