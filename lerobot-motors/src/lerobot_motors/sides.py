@@ -26,9 +26,16 @@ def parted(values: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:
     return left, right
 
 
-def named(id: str | None, side: str, own: str | None) -> str | None:
-    """Id of one side's device: its own, or that of the pair with the side behind it."""
-    return own or (f"{id}_{side.rstrip('_')}" if id else None)
+def arms(pair: Any) -> list[Any]:
+    """The options of both arms of a pair, with its id, the side behind it, and its folder where they have none of their own."""
+    return [
+        attrs.evolve(
+            arm,
+            id=arm.id or (f"{pair.id}_{side.rstrip('_')}" if pair.id else None),
+            calibration_dir=arm.calibration_dir or pair.calibration_dir,
+        )
+        for side, arm in ((LEFT, pair.left_arm_config), (RIGHT, pair.right_arm_config))
+    ]
 
 
 @attrs.frozen
@@ -46,6 +53,11 @@ class BothHealth:
     @classmethod
     def of(cls, left: Any, right: Any) -> BothHealth:
         return cls(getattr(left, "health", None), getattr(right, "health", None))
+
+    @property
+    def errors(self) -> int:
+        """What both count as errors."""
+        return sum(getattr(health, "errors", 0) for health in (self.left, self.right))
 
     def line(self) -> str:
         """The lines of both."""

@@ -34,7 +34,7 @@ Faults: {", ".join(KINDS)}
 \b
 Examples:
   lr emulate so101
-  lr emulate koch --port /tmp/koch --gravity 1
+  lr emulate koch --port ./koch --gravity 1
   lr emulate so101 --seed 3 --faults drop:rate=0.01,dead:id=3:at=5:for=2
   lr emulate lekiwi --script a_bad_day.txt
 """

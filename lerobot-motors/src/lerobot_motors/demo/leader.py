@@ -85,16 +85,6 @@ class ScriptedLeader:
     def is_connected(self) -> bool:
         return self._stage is not None
 
-    @property
-    def is_calibrated(self) -> bool:
-        return True
-
-    def calibrate(self) -> None:
-        """Nothing to calibrate."""
-
-    def configure(self) -> None:
-        """Nothing to configure."""
-
     def connect(self, calibrate: bool = True) -> None:
         """Show the first goal. `lr record` begins with a try, from wherever the arm is; `lr run` with a reset."""
         self._stage = Stage(self.config.name)

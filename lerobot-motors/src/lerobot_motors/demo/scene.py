@@ -18,7 +18,9 @@ from collections.abc import Iterator
 import attrs
 import numpy as np
 
-JOINTS = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+from lerobot_motors.catalogue import SIX
+
+JOINTS = SIX
 
 SHOULDER_OFFSET, SHOULDER_HEIGHT = 0.030, 0.116
 UPPER_ARM, FOREARM, TOOL = 0.113, 0.135, 0.160

@@ -148,16 +148,6 @@ class ScriptedPicker:
     def is_connected(self) -> bool:
         return self._world is not None
 
-    @property
-    def is_calibrated(self) -> bool:
-        return True
-
-    def calibrate(self) -> None:
-        """Nothing to calibrate."""
-
-    def configure(self) -> None:
-        """Nothing to configure."""
-
     def connect(self, calibrate: bool = True) -> None:
         """Start the world or attach to it. `lr record` begins with a try, from wherever the arm is; `lr run` with a reset.
 

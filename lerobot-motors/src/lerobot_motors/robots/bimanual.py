@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import attrs
-
 from lerobot_core.errors import ConfigError
 from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera, Robot
@@ -136,17 +134,7 @@ class Bimanual:
 
 def bi_so_follower(config: BiSoFollowerConfig, *, prompt: Prompt | None = None) -> Bimanual:
     """Two SO-100 or SO-101."""
-    arms = [
-        SoFollower(
-            attrs.evolve(
-                arm,
-                id=sides.named(config.id, side, arm.id),
-                calibration_dir=arm.calibration_dir or config.calibration_dir,
-            ),
-            prompt=prompt,
-        )
-        for side, arm in ((sides.LEFT, config.left_arm_config), (sides.RIGHT, config.right_arm_config))
-    ]
+    arms = [SoFollower(arm, prompt=prompt) for arm in sides.arms(config)]
     return Bimanual(*arms, name="bi_so_follower", cameras=rig.build(config.cameras))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from lerobot_core.roles import Teleoperator
 from lerobot_motors import sides
 from lerobot_motors.prompt import Prompt
@@ -98,27 +96,15 @@ class BimanualLeader:
 
 def bi_so_leader(config: BiSoLeaderConfig, *, prompt: Prompt | None = None) -> BimanualLeader:
     """Two SO-100 or SO-101."""
-    return BimanualLeader(*(SoLeader(arm, prompt=prompt) for arm in _arms(config)), name="bi_so_leader")
+    return BimanualLeader(*(SoLeader(arm, prompt=prompt) for arm in sides.arms(config)), name="bi_so_leader")
 
 
 def bi_openarm_mini(config: BiOpenarmMiniConfig, *, prompt: Prompt | None = None) -> BimanualLeader:
     """Two OpenArm Mini."""
-    return BimanualLeader(*(OpenarmMini(arm, prompt=prompt) for arm in _arms(config)), name="bi_openarm_mini")
+    return BimanualLeader(*(OpenarmMini(arm, prompt=prompt) for arm in sides.arms(config)), name="bi_openarm_mini")
 
 
 def bimanual(config: BimanualLeaderConfig) -> BimanualLeader:
     """Any two teleoperators."""
     left, right = config.left.build(), config.right.build()
     return BimanualLeader(left, right, name=f"bi_{left.name}")
-
-
-def _arms(config: BiSoLeaderConfig | BiOpenarmMiniConfig) -> list[Any]:
-    """The options of both arms, with the pair's id and folder where they have none of their own."""
-    return [
-        attrs.evolve(
-            arm,
-            id=sides.named(config.id, side, arm.id),
-            calibration_dir=arm.calibration_dir or config.calibration_dir,
-        )
-        for side, arm in ((sides.LEFT, config.left_arm_config), (sides.RIGHT, config.right_arm_config))
-    ]
