@@ -15,7 +15,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 # playwright drives the chromium that is on the PATH; where there is none, those tests are skipped
-# the vendors' SDKs are the oracles of the packets
+# the vendors' SDKs are the oracles of the packets; aiohttp is what reads datasets over HTTP
 TEST_TOOLS = (
     "feetech-servo-sdk>=1.0",
     "dynamixel-sdk==4.1.0",
@@ -24,6 +24,7 @@ TEST_TOOLS = (
     "hypothesis>=6.100",
     "draccus>=0.10",
     "playwright>=1.48",
+    "aiohttp>=3.10",
 )
 AUTHOR_TOOLS = ("build", "hatchling", "mypy>=1.13", "ruff>=0.9")
 MATRIX = "tests/template/matrix.py"

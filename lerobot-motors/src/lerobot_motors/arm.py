@@ -22,9 +22,6 @@ from lerobot_motors.calibration import Calibration
 from lerobot_motors.catalogue import ArmRow
 from lerobot_motors.prompt import ConsolePrompt, Prompt
 
-#: Retries of what is read or written once, outside the loop.
-SETUP_RETRIES = 5
-
 logger = logging.getLogger(__name__)
 
 
@@ -91,7 +88,7 @@ class Arm:
     def calibrate(self) -> None:
         """Offer the file if there is one, else ask the person to move the arm; store in the servos and in the file."""
         stored = self._stored()
-        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        self.bus.disable_torque()
         if stored:
             question = f"ENTER to use the calibration in '{self.path}', c and ENTER to calibrate {self.row.name} anew"
             if self._prompt.ask(question).lower() != "c":
@@ -108,9 +105,9 @@ class Arm:
 
     def configure(self) -> None:
         """Let go and write the settings of the row."""
-        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        self.bus.disable_torque()
         for register, bits in self.row.cleared.items():
-            held = self.bus.sync_read(register, normalize=False, num_retry=SETUP_RETRIES)
+            held = self.bus.sync_read(register, normalize=False)
             self.ensure(register, {name: int(value) & ~bits for name, value in held.items()})
         self.ensure_settings()
 
@@ -122,10 +119,10 @@ class Arm:
 
     def ensure(self, register: str, values: Mapping[str, int]) -> None:
         """Write a register where it does not hold the value yet, which spares the EEPROM. Needs the torque off."""
-        present = self.bus.sync_read(register, list(values), normalize=False, num_retry=SETUP_RETRIES)
+        present = self.bus.sync_read(register, list(values), normalize=False)
         for name, value in values.items():
             if present[name] != value:
-                self.bus.write(register, name, value, normalize=False, num_retry=SETUP_RETRIES)
+                self.bus.write(register, name, value, normalize=False)
 
     def positions(self, num_retry: int) -> dict[str, Reading]:
         """Where the joints that users see are, in their units, each with the time it was read.
@@ -180,9 +177,9 @@ class Arm:
 
     def _set_directions(self) -> None:
         """Let go, and have servos that keep their direction themselves count as the row says."""
-        self.bus.disable_torque(num_retry=SETUP_RETRIES)
+        self.bus.disable_torque()
         if self.bus.family.keeps_drive_mode:
-            held = self.bus.sync_read("Drive_Mode", normalize=False, num_retry=SETUP_RETRIES)
+            held = self.bus.sync_read("Drive_Mode", normalize=False)
             inverted = self.row.inverted
             self.ensure("Drive_Mode", {name: int(mode) & ~1 | (name in inverted) for name, mode in held.items()})
 

@@ -25,7 +25,6 @@ from lerobot_motors.prompt import Prompt
 
 #: Pause between two looks at the joints [s].
 PERIOD = 0.02
-RETRIES = 5
 #: Largest magnitude of a homing offset: 11 bits beside the sign (STS3215 memory table, address 31) [ticks].
 LARGEST_OFFSET = 2047
 #: A joint that comes this close to a whole turn turns all the way round [ticks].
@@ -164,7 +163,7 @@ def measure(
     try:
         ended = False
         while not (ended and sweep.ready):
-            present = bus.sync_read("Present_Position", names, normalize=False, num_retry=RETRIES)
+            present = bus.sync_read("Present_Position", names, normalize=False)
             sweep.add([present[name] for name in names] - start)
             prompt.show(table(names, sweep, needed, known))
             ended = ended or prompt.done()
@@ -241,7 +240,7 @@ def findings(
 
 def check(bus: Any) -> list[str]:
     """`findings` of a connected bus."""
-    present = bus.sync_read("Present_Position", normalize=False, num_retry=RETRIES)
+    present = bus.sync_read("Present_Position", normalize=False)
     return findings(bus.calibration, bus.read_calibration(), present)
 
 
@@ -257,7 +256,7 @@ def _sign(bus: Any, motor: Motor) -> int:
 
 
 def _offsets(bus: Any, names: Sequence[str]) -> dict[str, float]:
-    return bus.sync_read("Homing_Offset", names, normalize=False, num_retry=RETRIES) if names else {}
+    return bus.sync_read("Homing_Offset", names, normalize=False) if names else {}
 
 
 def _known_travel(bus: Any, names: Sequence[str], expected: Mapping[str, int], full_turn: Sequence[str]) -> np.ndarray:

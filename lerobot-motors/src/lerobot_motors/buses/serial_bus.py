@@ -23,8 +23,8 @@ from lerobot_motors.buses.values import decode, decoder, encode, limits
 from lerobot_motors.buses.wire import Corrupt, Lost, Wire
 from lerobot_motors.calibration import Calibration, Motor, MotorCalibration
 
-#: Attempts to switch a torque off before giving up on that motor.
-TORQUE_OFF_RETRIES = 5
+#: How often a servo is asked again for what is read or written once, outside a loop: a lost packet is no reason to stop.
+RETRIES = 5
 CABLES = "check the power, the cables and the id of that servo"
 #: What servos measure of themselves beside their motion, by the names of the families; voltages are in 0.1 V.
 VOLTAGES, TEMPERATURE, STATUS = ("Present_Voltage", "Present_Input_Voltage"), "Present_Temperature", "Status"
@@ -115,7 +115,7 @@ class SerialBus:
             return
         try:
             if disable_torque:
-                self.disable_torque(num_retry=TORQUE_OFF_RETRIES)
+                self.disable_torque()
         finally:
             self._wire.close()
             self._wire = None
@@ -129,7 +129,7 @@ class SerialBus:
             elif wanted is not None and number != wanted:
                 problems.append(f"'{name}' (id {motor.id}) is model {number}, '{motor.model}' is {wanted}")
             else:
-                self.read("Return_Delay_Time", name, num_retry=2)  # sets the deadline of its replies
+                self.read("Return_Delay_Time", name)  # sets the deadline of its replies
                 found.append(name)
         problems += self._check_servos(found)
         if problems:
@@ -161,7 +161,7 @@ class SerialBus:
         """Model number by id of every servo on the wire that is set to this baud rate, expected or not."""
         return {servo: self.ping(servo) for servo in self._connected().scan(self.codec)}
 
-    def read(self, register: str, motor: str, *, normalize: bool = True, num_retry: int = 0) -> float:
+    def read(self, register: str, motor: str, *, normalize: bool = True, num_retry: int = RETRIES) -> float:
         """Value of a register.
 
         Raises:
@@ -180,13 +180,15 @@ class SerialBus:
         self._learn(register, motor, value)
         return self._to_user(register, motor, value, normalize)
 
-    def write(self, register: str, motor: str, value: float, *, normalize: bool = True, num_retry: int = 0) -> None:
+    def write(
+        self, register: str, motor: str, value: float, *, normalize: bool = True, num_retry: int = RETRIES
+    ) -> None:
         """Write a register; the servo has acknowledged it on return. Raises as `read`."""
         error = self._write(register, motor, value, normalize, num_retry)
         self._note_fault(motor, error, refuse=True)
 
     def sync_read(
-        self, register: str, motors: Sequence[str] | None = None, *, normalize: bool = True, num_retry: int = 0
+        self, register: str, motors: Sequence[str] | None = None, *, normalize: bool = True, num_retry: int = RETRIES
     ) -> dict[str, float]:
         """Value of a register of several servos in one transaction; a retry asks only those that are missing.
 
@@ -333,11 +335,11 @@ class SerialBus:
 
     # --- torque -------------------------------------------------------------------------------------------------------
 
-    def enable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = 0) -> None:
+    def enable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = RETRIES) -> None:
         """Hold positions; the EEPROM cannot be written from now on."""
         self._set_torque(motors, 1, num_retry)
 
-    def disable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = 0) -> None:
+    def disable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = RETRIES) -> None:
         """Let go, and open the EEPROM for writing. Every motor is tried; the first error is raised at the end."""
         self._set_torque(motors, 0, num_retry)
 

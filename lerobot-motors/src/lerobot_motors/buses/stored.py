@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 HOMING, LOWEST, HIGHEST, DRIVE = "Homing_Offset", "Min_Position_Limit", "Max_Position_Limit", "Drive_Mode"
 #: Bit of Drive_Mode that inverts a servo which keeps its drive mode itself.
 INVERTED = 1
-RETRIES = 2
 
 
 def read(bus: SerialBus) -> Calibration:
@@ -23,7 +22,7 @@ def read(bus: SerialBus) -> Calibration:
 
     def stored(register: str, otherwise: str) -> dict[str, int]:
         having = [name for name in bus.motors if bus.has(register, name)]
-        found = bus.sync_read(register, having, normalize=False, num_retry=RETRIES)
+        found = bus.sync_read(register, having, normalize=False)
         return {n: int(found[n]) if n in found else getattr(known.get(n), otherwise, 0) for n in bus.motors}
 
     offsets, lows, highs = stored(HOMING, "homing_offset"), stored(LOWEST, "range_min"), stored(HIGHEST, "range_max")
@@ -50,12 +49,12 @@ def write(bus: SerialBus, calibration: Mapping[str, MotorCalibration]) -> None:
     """
     for name, motor in calibration.items():
         if bus.has(HOMING, name):
-            bus.write(HOMING, name, motor.homing_offset, num_retry=RETRIES)
-        bus.write(LOWEST, name, motor.range_min, num_retry=RETRIES)
-        bus.write(HIGHEST, name, motor.range_max, num_retry=RETRIES)
+            bus.write(HOMING, name, motor.homing_offset)
+        bus.write(LOWEST, name, motor.range_min)
+        bus.write(HIGHEST, name, motor.range_max)
         if bus.family.keeps_drive_mode:
-            mode = int(bus.read(DRIVE, name, num_retry=RETRIES))
-            bus.write(DRIVE, name, mode & ~INVERTED | bool(motor.drive_mode), num_retry=RETRIES)
+            mode = int(bus.read(DRIVE, name))
+            bus.write(DRIVE, name, mode & ~INVERTED | bool(motor.drive_mode))
     bus.calibration = dict(calibration)
     different = compare(bus, calibration)
     if different:
@@ -84,12 +83,12 @@ def half_turn(bus: SerialBus) -> dict[str, int]:
     homing = [name for name in bus.motors if bus.has(HOMING, name)]
     for name in bus.motors:
         if name in homing:
-            bus.write(HOMING, name, 0, num_retry=RETRIES)
-        bus.write(LOWEST, name, 0, num_retry=RETRIES)
-        bus.write(HIGHEST, name, bus.resolution(name) - 1, num_retry=RETRIES)
+            bus.write(HOMING, name, 0)
+        bus.write(LOWEST, name, 0)
+        bus.write(HIGHEST, name, bus.resolution(name) - 1)
     offsets = dict.fromkeys(bus.motors, 0)
-    positions = bus.sync_read("Present_Position", homing, normalize=False, num_retry=RETRIES)
+    positions = bus.sync_read("Present_Position", homing, normalize=False)
     for name, position in positions.items():
         offsets[name] = half_turn_offset(int(position), bus.resolution(name)) * -bus.family.offset_sign
-        bus.write(HOMING, name, offsets[name], num_retry=RETRIES)
+        bus.write(HOMING, name, offsets[name])
     return offsets

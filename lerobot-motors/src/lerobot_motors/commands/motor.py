@@ -120,7 +120,7 @@ def get(config: GetConfig) -> None:
     with servos.opened(bus):
         for register in registers:
             having = servos.with_register(bus, register, motors)
-            values = bus.sync_read(register, having, normalize=False, num_retry=servos.RETRIES)
+            values = bus.sync_read(register, having, normalize=False)
             rows += [(name, register, *_shown(bus, register, name, raw)) for name, raw in values.items()]
     for line in servos.columns(rows):
         click.echo(line)
@@ -138,11 +138,11 @@ def set_(config: SetConfig) -> None:
     servos.registers_of(bus, [config.register], motors)
     motors = servos.with_register(bus, config.register, motors)
     with servos.opened(bus):
-        before = bus.sync_read(config.register, motors, normalize=False, num_retry=servos.RETRIES)
+        before = bus.sync_read(config.register, motors, normalize=False)
         _open_eeprom(bus, config.register, motors)
         for name in motors:
-            bus.write(config.register, name, config.value, normalize=False, num_retry=servos.RETRIES)
-        after = bus.sync_read(config.register, motors, normalize=False, num_retry=servos.RETRIES)
+            bus.write(config.register, name, config.value, normalize=False)
+        after = bus.sync_read(config.register, motors, normalize=False)
     rows = [("motor", "register", "before", "", "after", "")]
     for name in motors:
         was, now = (_shown(bus, config.register, name, values[name]) for values in (before, after))
@@ -195,13 +195,13 @@ def _open_eeprom(bus: SerialBus, register: str, motors: list[str]) -> None:
     stored = [name for name in motors if servos.is_stored(bus, register, name)]
     if not stored:
         return
-    torque = bus.sync_read("Torque_Enable", stored, normalize=False, num_retry=servos.RETRIES)
+    torque = bus.sync_read("Torque_Enable", stored, normalize=False)
     if held := [name for name, on in torque.items() if on]:
         raise DeviceError(
             f"'{register}' is in the EEPROM, and the torque of {', '.join(held)} is on",
             hint="hold the arm, then `lr motor set Torque_Enable 0` with the same options",
         )
-    bus.disable_torque(stored, num_retry=servos.RETRIES)  # which also opens the EEPROM where it has a lock
+    bus.disable_torque(stored)  # which also opens the EEPROM where it has a lock
 
 
 # --- watching ---------------------------------------------------------------------------------------------------------

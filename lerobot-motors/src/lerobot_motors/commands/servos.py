@@ -10,8 +10,6 @@ from lerobot_core.errors import ConfigError, did_you_mean, few
 from lerobot_core.registry import Choice
 from lerobot_motors.buses.serial_bus import SerialBus
 
-#: Attempts beyond the first to read what is shown once.
-RETRIES = 2
 ALL = "all"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from lerobot_core.errors import ConfigError, did_you_mean
 from lerobot_core.guard import check_action
 from lerobot_core.roles import Action, Camera
-from lerobot_motors.arm import SETUP_RETRIES, ArmDevice
+from lerobot_motors.arm import ArmDevice
 from lerobot_motors.cameras import rig
 from lerobot_motors.catalogue import POS
 from lerobot_motors.prompt import Prompt
@@ -71,12 +71,12 @@ class Follower(ArmDevice):
         """Write the settings of the servos, then hold the present pose."""
         self._arm.configure()
         self.stay()
-        self.bus.enable_torque(num_retry=SETUP_RETRIES)
+        self.bus.enable_torque()
 
     def stay(self) -> None:
         """Make the goal of every joint where it is, else it would go where it was last sent."""
         joints = self._arm.row.seen()
-        here = self.bus.sync_read("Present_Position", joints, normalize=False, num_retry=SETUP_RETRIES)
+        here = self.bus.sync_read("Present_Position", joints, normalize=False)
         self.bus.sync_write("Goal_Position", here, normalize=False)
 
     def get_observation(self) -> dict[str, Any]:

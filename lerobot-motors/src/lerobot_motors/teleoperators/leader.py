@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lerobot_motors.arm import SETUP_RETRIES, ArmDevice
+from lerobot_motors.arm import ArmDevice
 from lerobot_motors.catalogue import POS, Source
 from lerobot_motors.prompt import Prompt
 from lerobot_motors.teleoperators.configs import LeaderConfig
@@ -46,7 +46,7 @@ class Leader(ArmDevice):
         self._arm.configure()
         if trigger := self.row.trigger:
             self.bus.sync_write("Goal_Position", {trigger: self.config.gripper_open_pos})
-            self.bus.enable_torque([trigger], num_retry=SETUP_RETRIES)
+            self.bus.enable_torque([trigger])
             self.bus.sync_write("Goal_Position", {trigger: self.config.gripper_open_pos})  # torque on may set it anew
 
     def get_action(self) -> dict[str, float]:

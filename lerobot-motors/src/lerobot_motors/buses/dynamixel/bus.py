@@ -13,7 +13,7 @@ from lerobot_motors.buses.dynamixel.codec import FastProtocol2, Protocol2
 from lerobot_motors.buses.dynamixel.config import DynamixelConfig
 from lerobot_motors.buses.dynamixel.tables import ALERT, FAMILY, FAST_FIRMWARE, FAULTS, REFUSALS, REGISTERS
 from lerobot_motors.buses.family import Codec
-from lerobot_motors.buses.serial_bus import SerialBus
+from lerobot_motors.buses.serial_bus import RETRIES, SerialBus
 from lerobot_motors.buses.wire import Corrupt, Gathered, Lost, Wire
 from lerobot_motors.calibration import MotorCalibration
 
@@ -99,7 +99,7 @@ class DynamixelBus(SerialBus):
                     hint="let it cool down, check the supply voltage and that its joint moves freely",
                 )
 
-    def enable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = 0) -> None:
+    def enable_torque(self, motors: Sequence[str] | None = None, *, num_retry: int = RETRIES) -> None:
         """Hold positions.
 
         Raises:
@@ -120,7 +120,7 @@ class DynamixelBus(SerialBus):
         """Reboot what has shut down; see what the servos can do."""
         problems, firmware = [], []
         for name in names:
-            if self.read("Status_Return_Level", name, num_retry=2) != ANSWERS_ALL:
+            if self.read("Status_Return_Level", name) != ANSWERS_ALL:
                 self.sync_write("Status_Return_Level", {name: ANSWERS_ALL})
             if fault := self._hardware_error(name):
                 logger.warning("'%s' had shut down (%s): it is rebooted", name, fault_text(fault))
@@ -128,7 +128,7 @@ class DynamixelBus(SerialBus):
                     self.reboot([name])
                 except DeviceError as failure:
                     problems.append(str(failure))
-            firmware.append(self.read("Firmware_Version", name, num_retry=2))
+            firmware.append(self.read("Firmware_Version", name))
         if isinstance(self._wire, DynamixelWire):
             self._wire.fast = self.config.fast_sync_read and min(firmware, default=0) >= FAST_FIRMWARE
         return problems
