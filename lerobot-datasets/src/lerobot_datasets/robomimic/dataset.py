@@ -11,7 +11,7 @@ import torch
 from lerobot_core.errors import DataError
 from lerobot_datasets import windows
 from lerobot_datasets.batches import Items, collate, from_start
-from lerobot_datasets.robomimic.backend import RobomimicReader
+from lerobot_datasets.robomimic.reader import Reader
 from lerobot_datasets.sampler import EpisodeAwareSampler
 from lerobot_datasets.transforms import change
 
@@ -32,9 +32,7 @@ class RobomimicDataset(torch.utils.data.Dataset):
 
     collate = staticmethod(collate)
 
-    def __init__(
-        self, reader: RobomimicReader, delta_timestamps: Mapping[str, Sequence[float]], transforms: Any
-    ) -> None:
+    def __init__(self, reader: Reader, delta_timestamps: Mapping[str, Sequence[float]], transforms: Any) -> None:
         self._reader, self._transforms = reader, transforms
         self._deltas = windows.frame_deltas(delta_timestamps, reader.features, reader.fps)
         lengths = np.asarray(reader.episodes["length"])
