@@ -6,12 +6,9 @@ grants it to root and to users with an `rtprio` limit (limits.conf(5)); elsewher
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -26,8 +23,7 @@ def real_time() -> Iterator[bool]:
     former, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
-    except OSError as refusal:
-        logger.debug("no real-time priority: %s", refusal)
+    except OSError:
         yield False
         return
     try:

@@ -10,9 +10,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from lerobot_core import roles
@@ -20,7 +22,7 @@ from lerobot_core.config import choose
 from lerobot_core.errors import DeviceTimeout
 from lerobot_core.loop import connected, run_loop
 from lerobot_core.testing import MotorBusSuite, RobotSuite, TeleoperatorSuite
-from lerobot_motors import catalogue, emulators
+from lerobot_motors import catalogue, emulators, envs
 
 #: an emulated arm that nobody else on this machine is using
 NAME = f"conformance-{os.getpid()}"
@@ -53,7 +55,45 @@ def own(options: Mapping[str, Any], **more: Any) -> tuple[dict[str, Any], list[s
     return out, addresses
 
 
-class FollowerSuite(RobotSuite):
+class Stage:
+    """What runs on from check to check while none has moved its emulated arms: starting it takes longer than most checks."""
+
+    def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
+        self._given: Any = None
+        self._before: list[tuple[emulators.EmulatorState, np.ndarray, np.ndarray]] = []
+
+    def set(self, start: Callable[[], AbstractContextManager[Any]], names: list[str]) -> Any:
+        """What `start` gives, which brings up the emulators of these names; the same as before where nothing has moved."""
+        if not self._before or not all(self._as_it_was(*arm) for arm in self._before):
+            self.close()
+            self._given = self._open.enter_context(start())
+            for name in names:
+                state = emulators.state(name)
+                self._open.callback(state.close)
+                self._before.append((state, state.positions, state.torque))
+        return self._given
+
+    @staticmethod
+    def _as_it_was(state: emulators.EmulatorState, positions: np.ndarray, torque: np.ndarray) -> bool:
+        return bool(np.allclose(state.positions, positions, atol=0.5) and (state.torque == torque).all())
+
+    def close(self) -> None:
+        self._before.clear()
+        self._open.close()
+
+
+class Staged(RobotSuite):
+    """Robots on emulated arms."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def stage(cls) -> Iterator[Stage]:
+        with contextlib.closing(Stage()) as stage:
+            yield stage
+
+
+class FollowerSuite(Staged):
     """Arms on their emulators, with a camera; joints are in percent of their range."""
 
     @property
@@ -64,15 +104,21 @@ class FollowerSuite(RobotSuite):
         modes = {f"{joint}.pos": motor.norm_mode for joint, motor in arm.bus.motors.items()}
         return {key: ends[modes[key]] for key in arm.action_features if modes.get(key) in ends}
 
-    @pytest.fixture(params=[True, False], ids=["release", "hold"])
-    def robot(self, request: pytest.FixtureRequest) -> Iterator[Any]:
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Robots that release and that hold, for checks that let them stop; the others see no difference."""
+        if "robot" in metafunc.fixturenames:
+            stays = "connected" in metafunc.fixturenames
+            metafunc.parametrize("robot", ["release"] if stays else ["release", "hold"], indirect=True)
+
+    @pytest.fixture
+    def robot(self, request: pytest.FixtureRequest, stage: Stage) -> Iterator[Any]:
         camera = {"type": "pattern", "fps": 60.0, "width": 64, "height": 48}
-        options, addresses = own(self.component.example, disable_torque_on_disconnect=request.param)
+        options, addresses = own(self.component.example, disable_torque_on_disconnect=request.param == "release")
         self.names = [emulators.parse(address).name for address in addresses]
-        with powered(*addresses):
-            robot = choose(roles.Robot, self.component.name, **options | {"cameras": {"front": camera}}).build()
-            yield robot
-            robot.disconnect()
+        stage.set(lambda: powered(*addresses), self.names)
+        robot = choose(roles.Robot, self.component.name, **options | {"cameras": {"front": camera}}).build()
+        yield robot
+        robot.disconnect()
 
     def torque(self, robot: Any) -> bool:
         time.sleep(0.02)  # what an emulator shows is up to 5 ms old
@@ -111,13 +157,15 @@ class LekiwiSuite(FollowerSuite):
     limits: ClassVar[dict[str, tuple[float, float]]] = {"arm_gripper.pos": (0.0, 100.0)}
 
 
-class LekiwiClientSuite(RobotSuite):
+class LekiwiClientSuite(Staged):
     """A LeKiwi at the other end of this computer's own network."""
 
     @pytest.fixture
-    def robot(self) -> Iterator[Any]:
+    def robot(self, stage: Stage) -> Iterator[Any]:
         picture = {"fps": 30.0, "width": 64, "height": 48, "type": "pattern"}
-        with hosted(port=f"emulated://lekiwi?name={NAME}", cameras={"front": picture}) as ports:
+        port = f"emulated://lekiwi?name={NAME}-host"
+        stage.set(lambda: powered(port), [f"{NAME}-host"])
+        with hosted(port=port, cameras={"front": picture}) as ports:
             options = dict(zip(("port_zmq_cmd", "port_zmq_observations"), ports, strict=True))
             cameras = {"cameras": {"front": picture}}
             yield choose(roles.Robot, "lekiwi_client", remote_ip="127.0.0.1", **options, **cameras).build()
@@ -146,38 +194,56 @@ def hosted(**options: Any) -> Iterator[tuple[int, int]]:
         loop.join()
 
 
-class LeaderSuite(TeleoperatorSuite):
+class SprungLeaderSuite(TeleoperatorSuite):
+    """An arm on the emulator whose gripper holds itself open; the emulators run for all checks."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def emulated(cls) -> Iterator[None]:
+        _, addresses = own(cls.component.example)
+        with powered(*addresses):
+            yield
+
+    @pytest.fixture
+    def teleoperator(self) -> Any:
+        options, _ = own(self.component.example)
+        return choose(roles.Teleoperator, self.component.name, **options).build()
+
+
+class LekiwiLeaderSuite(SprungLeaderSuite):
+    """A leader arm on the emulator, beside a base that stands still."""
+
+
+class LeaderSuite(SprungLeaderSuite):
     """Arms on their emulators, whose own motion stands in for a hand."""
 
     moves = True
 
 
-class LekiwiLeaderSuite(TeleoperatorSuite):
-    """A leader arm on the emulator, beside a base that stands still."""
-
-
-class SprungLeaderSuite(TeleoperatorSuite):
-    """An arm on the emulator whose gripper holds itself open."""
-
-
 class ScriptedLeaderSuite(TeleoperatorSuite):
     """The demo's leader, beside an emulated arm it can see."""
 
-    @pytest.fixture
-    def teleoperator(self) -> Iterator[Any]:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def emulated(cls) -> Iterator[None]:
         with powered():
-            yield choose(roles.Teleoperator, "scripted_leader", name=NAME).build()
+            yield
+
+    @pytest.fixture
+    def teleoperator(self) -> Any:
+        return choose(roles.Teleoperator, self.component.name, name=NAME).build()
 
 
-class ScriptedPickerSuite(TeleoperatorSuite):
-    """The picker, in a world around an emulated arm."""
+class ScriptedPickerSuite(ScriptedLeaderSuite):
+    """The picker, in a world around an emulated arm; both stay while what is tested comes and goes."""
 
     moves = True
 
-    @pytest.fixture
-    def teleoperator(self) -> Iterator[Any]:
-        with powered():
-            yield choose(roles.Teleoperator, "scripted_picker", name=NAME).build()
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def emulated(cls) -> Iterator[None]:
+        with powered(), contextlib.closing(envs.open_world(NAME)):
+            yield
 
 
 class Spoiler:

@@ -138,10 +138,15 @@ class EmulatedCameraSuite(CameraSuite):
 
     on_demand = True
 
-    @pytest.fixture
-    def camera(self) -> Iterator[Any]:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def emulated(cls) -> Iterator[None]:
         with powered():
-            yield choose(roles.Camera, "emulated", name=NAME, width=160, height=120).build()
+            yield
+
+    @pytest.fixture
+    def camera(self) -> Any:
+        return choose(roles.Camera, "emulated", name=NAME, width=160, height=120).build()
 
 
 class SimulatedSuite(CameraSuite):
