@@ -24,6 +24,8 @@ from lerobot_motors.emulators import EmulatorState
 ARMS = 4
 #: Latest instant after the start of a process [s]: connecting, ramping and following all are before it.
 LATEST = 1.0
+#: Longest a run may take to end [s].
+PATIENCE = 20.0
 PARK = {"shoulder_pan": 12.0, "elbow_flex": -20.0}
 #: Ways to end a run: the signals and the pauses before them [s].
 ENDS = {
@@ -80,80 +82,120 @@ class Run:
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             os.kill(self.pid, number)
 
-    def wait(self, used: bool = True) -> int:
-        """Exit status, or minus the signal. Where the arm was not yet used the signal may be lost in a finaliser of what is
-        imported and built before: then it is sent again, as a person would."""
-        deadline = time.monotonic() + 20
-        again = deadline - 15
-        while time.monotonic() < deadline:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                time.sleep(0.05)  # an emulator shows its state every 4 ms
-                return os.waitstatus_to_exitcode(status)
-            if not used and time.monotonic() > again:
-                again = deadline
-                self.signal(signal.SIGINT)
+    def ended(self) -> int | None:
+        """Exit status, or minus the signal; None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self.pid = 0
+        time.sleep(0.05)  # an emulator shows its state every 4 ms
+        return os.waitstatus_to_exitcode(status)
+
+    def wait(self) -> int:
+        """As `ended`, when it has."""
+        deadline = time.monotonic() + PATIENCE
+        while (status := self.ended()) is None:
+            assert time.monotonic() < deadline, f"it did not end within {PATIENCE} s"
             time.sleep(0.005)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        pytest.fail(f"it did not end within 20 s (in use: {used})")
+        return status
+
+    def said(self) -> str:
+        """What went wrong in it."""
+        file = Path(f"run{self.index}.txt")
+        return file.read_text() if file.exists() else "it says nothing"
+
+    def close(self) -> None:
+        """End it where it still runs, because the test has failed."""
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+class Stop:
+    """One run, from its start until it has ended because of signals at random instants."""
+
+    def __init__(self, run: Run, chance: random.Random, commands: Callable[..., None]) -> None:
+        self.run = run
+        self.holds, self.parks = chance.random() < 0.3, chance.random() < 0.5
+        self.end, self.instant = chance.choice(list(ENDS)), chance.uniform(0, LATEST)
+        park = "{" + ", ".join(f"{joint}: {place}" for joint, place in PARK.items()) + "}"
+        run.start(commands, f"--robot.disable_torque_on_disconnect={str(not self.holds).lower()}",
+            *([f"--robot.park={park}"] if self.parks else []))  # fmt: skip
+        self.used = False  # whether the arm is being driven when the first signal comes
+        at = time.monotonic() + self.instant
+        self._due = []
+        for pause, number in ENDS[self.end]:
+            at += pause
+            self._due.append((at, number))
+        self._signals, self._again, self._latest = 0, at + 5, at + PATIENCE
+
+    def over(self) -> int | None:
+        """Send what is due; its exit status when it has ended. Where the arm is not yet used a signal may be lost in a
+        finaliser of what is imported and built before: then it is sent again, as a person would."""
+        now = time.monotonic()
+        if self._due and now >= self._due[0][0]:
+            if not self._signals:
+                state, before = self.run.state, self.run.before
+                self.used = bool(state.torque.all()) and abs(state.goals - before).max() > 4
+            self._signals += 1
+            self.run.signal(self._due.pop(0)[1])
+        if not self.used and now > self._again:
+            self._again = self._latest
+            self.run.signal(signal.SIGINT)
+        assert now < self._latest, f"{self}: it did not end within {PATIENCE} s"
+        return self.run.ended() if not self._due else None
+
+    def __str__(self) -> str:
+        return f"{self.end} after {self.instant:.3f} s (used={self.used}, holds={self.holds}, parks={self.parks})"
+
+    def judge(self, status: int) -> Iterator[str]:
+        """What is not as declared."""
+        run, used = self.run, self.used
+        torque, positions = run.state.torque, run.state.positions
+        if self.end == "kill -9":
+            if used and not torque.all():
+                yield "the torque of an arm nobody let go of is off"
+            return
+        if status not in (0, 130) and (used or status >= 0):  # before it opens anything a signal just ends it
+            yield f"exit status {status}: {run.said()}"
+        untouched = not used and (torque == run.powered).all()  # it ended before it came to the arm
+        if not self.holds and torque.any() and not untouched:
+            yield f"released arm has torque {torque}"
+        if self.holds and used and not torque.all():
+            yield f"held arm has torque {torque}"
+        if used and self.parks and len(ENDS[self.end]) == 1:
+            for joint, place in PARK.items():
+                at = degrees(positions, joint)
+                if abs(at - place) > 2.5:
+                    yield f"'{joint}' is at {at:.1f}, its park pose is {place}"
 
 
 @pytest.fixture
 def runs(emulator_folder: Path) -> Iterator[list[Run]]:
     with ExitStack() as stack:
-        yield [Run(index, stack) for index in range(ARMS)]
+        runs = [Run(index, stack) for index in range(ARMS)]
+        for run in runs:
+            stack.callback(run.close)
+        yield runs
 
 
 def stop_at_random(runs: list[Run], commands: Callable[..., None], times: int, seed: int) -> list[str]:
     """End teleoperations at `times` random instants; returns what was not as declared."""
-    chance, wrong = random.Random(seed), []
-    for _ in range(-(-times // len(runs))):
-        plans = []
-        started = time.monotonic()
-        for run in runs:
-            holds, parks = chance.random() < 0.3, chance.random() < 0.5
-            park = "{" + ", ".join(f"{joint}: {place}" for joint, place in PARK.items()) + "}"
-            run.start(commands, f"--robot.disable_torque_on_disconnect={str(not holds).lower()}",
-                *([f"--robot.park={park}"] if parks else []))  # fmt: skip
-            plans.append((run, chance.choice(list(ENDS)), chance.uniform(0, LATEST), holds, parks))
-        signals = []
-        for run, end, instant, *_ in plans:
-            at = started + instant
-            for pause, number in ENDS[end]:
-                at += pause
-                signals.append((at, run, number))
-        used: dict[int, bool] = {}
-        for at, run, number in sorted(signals, key=lambda entry: entry[0]):
-            time.sleep(max(0.0, at - time.monotonic()))
-            used.setdefault(run.index, bool(run.state.torque.all()) and abs(run.state.goals - run.before).max() > 4)
-            run.signal(number)
-        for run, end, instant, holds, parks in plans:
-            status = run.wait(used[run.index])
-            for problem in judge(run, end, status, used[run.index], holds, parks):
-                wrong.append(f"{end} after {instant:.3f} s ({holds=}, {parks=}): {problem}")
+    chance, wrong, going = random.Random(seed), [], {}
+    free, left = list(runs), times
+    while free or going:
+        while free and left:
+            run, left = free.pop(), left - 1
+            going[run.index] = Stop(run, chance, commands)
+        for index, stop in list(going.items()):
+            if (status := stop.over()) is not None:
+                wrong += [f"{stop}: {problem}" for problem in stop.judge(status)]
+                del going[index]
+                free.append(stop.run)
+        if not left and not going:
+            break
+        time.sleep(0.002)
     return wrong
-
-
-def judge(run: Run, end: str, status: int, used: bool, holds: bool, parks: bool) -> Iterator[str]:
-    """What is not as declared. `used`: whether the arm was being driven when the first signal came."""
-    torque, positions = run.state.torque, run.state.positions
-    if end == "kill -9":
-        if used and not torque.all():
-            yield "the torque of an arm nobody let go of is off"
-        return
-    if status not in (0, 130) and (used or status >= 0):  # before it opens anything a signal just ends it
-        yield f"exit status {status}: {Path(f'run{run.index}.txt').read_text()}"
-    untouched = not used and (torque == run.powered).all()  # it ended before it came to the arm
-    if not holds and torque.any() and not untouched:
-        yield f"released arm has torque {torque}"
-    if holds and used and not torque.all():
-        yield f"held arm has torque {torque}"
-    if used and parks and len(ENDS[end]) == 1:
-        for joint, place in PARK.items():
-            at = degrees(positions, joint)
-            if abs(at - place) > 2.5:
-                yield f"'{joint}' is at {at:.1f}, its park pose is {place}"
 
 
 def degrees(positions: np.ndarray, joint: str) -> float:
