@@ -117,7 +117,7 @@ def test_a_recording_ends_rather_than_storing_old_pictures(commands):
             "record",
             "--robot.type=so101_follower",
             "--robot.port=emulated://so101",
-            "--robot.cameras={wrist: {type: pattern, fps: 50, width: 64, height: 48, freeze: 20}}",
+            "--robot.cameras={wrist: {type: pattern, fps: 50, width: 64, height: 48, freeze: 20, max_age_s: 5}}",
             "--teleop.type=so101_leader",
             "--teleop.port=emulated://so101-leader?motion=sine",
             "--dataset.type=toy_store",

@@ -102,6 +102,30 @@ def test_it_can_hold_at_the_end(watched: EmulatorState) -> None:
     assert watched.torque.all()
 
 
+@pytest.mark.parametrize("at", [2, 8, 14], ids=["finding the calibration", "configuring", "powering"])
+def test_an_interrupted_connect_leaves_no_arm_half_on(
+    watched: EmulatorState, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    held = follower(disable_torque_on_disconnect=False)
+    held.connect()
+    held.disconnect()
+    robot, writes = follower(), []
+    write = robot.bus._write
+
+    def interrupted(register: str, *args: Any) -> Any:
+        writes.extend([register] * (register == "Torque_Enable"))
+        if len(writes) == at:
+            writes.append("interrupted")
+            raise KeyboardInterrupt
+        return write(register, *args)
+
+    monkeypatch.setattr(robot.bus, "_write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        robot.connect()
+    time.sleep(SHOWN)
+    assert not watched.torque.any()
+
+
 def test_it_goes_to_its_park_pose_before_it_lets_go(watched: EmulatorState) -> None:
     robot = follower(park={"elbow_flex": 30.0})
     assert robot.park == {"elbow_flex.pos": 30.0}

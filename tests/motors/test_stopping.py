@@ -54,6 +54,7 @@ class Run:
         self.pid = 0
 
     def start(self, commands: Callable[..., None], *options: str) -> None:
+        Path(f"run{self.index}.txt").unlink(missing_ok=True)
         self.before, self.powered = self.state.goals, self.state.torque
         self.pid = os.fork()
         if self.pid:
@@ -69,11 +70,9 @@ class Run:
                 f"--teleop.port={leader}", *options,
             )  # fmt: skip
             status = 0
-        except (KeyboardInterrupt, click.Abort):
-            pass
-        except BaseException:
+        except BaseException as end:
             Path(f"run{self.index}.txt").write_text(traceback.format_exc())
-            status = 1
+            status = status if isinstance(end, (KeyboardInterrupt, click.Abort)) else 1
         finally:
             os._exit(status)
 
@@ -157,7 +156,7 @@ class Stop:
                 yield "the torque of an arm nobody let go of is off"
             return
         if status not in (0, 130) and (used or status >= 0):  # before it opens anything a signal just ends it
-            yield f"exit status {status}: {run.said()}"
+            yield "it did not end by itself"
         untouched = not used and (torque == run.powered).all()  # it ended before it came to the arm
         if not self.holds and torque.any() and not untouched:
             yield f"released arm has torque {torque}"
@@ -189,7 +188,7 @@ def stop_at_random(runs: list[Run], commands: Callable[..., None], times: int, s
             going[run.index] = Stop(run, chance, commands)
         for index, stop in list(going.items()):
             if (status := stop.over()) is not None:
-                wrong += [f"{stop}: {problem}" for problem in stop.judge(status)]
+                wrong += [f"{stop}, exit status {status}: {problem}; {stop.run.said()}" for problem in stop.judge(status)]
                 del going[index]
                 free.append(stop.run)
         if not left and not going:

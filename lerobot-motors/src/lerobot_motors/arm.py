@@ -55,6 +55,7 @@ class Arm:
         self.row = row
         self.bus = bus_for(port, row.motors)
         self._emulated = emulators.is_emulated(port)
+        self._let_go = False
         if id is None and self._emulated:
             id = f"emulated-{emulators.parse(port).name}"
         self.path = calibrations.directory(kind, row.name, calibration_dir) / f"{id}.json"
@@ -76,19 +77,18 @@ class Arm:
             DeviceError: the arm is not what was expected; nothing is left open.
         """
         self.bus.connect(handshake=self.row.handshake)
-        configuring = False
+        self._let_go = False
         try:
             self._find_calibration(calibrate)
-            configuring = True
             configure()
         except BaseException:
-            self.bus.disconnect(disable_torque=configuring)  # not some servos on and some off
+            self.bus.disconnect(disable_torque=self._let_go)  # not some servos on and some off
             raise
 
     def calibrate(self) -> None:
         """Offer the file if there is one, else ask the person to move the arm; store in the servos and in the file."""
         stored = self._stored()
-        self.bus.disable_torque()
+        self._release()
         if stored:
             question = f"ENTER to use the calibration in '{self.path}', c and ENTER to calibrate {self.row.name} anew"
             if self._prompt.ask(question).lower() != "c":
@@ -105,11 +105,15 @@ class Arm:
 
     def configure(self) -> None:
         """Let go and write the settings of the row."""
-        self.bus.disable_torque()
+        self._release()
         for register, bits in self.row.cleared.items():
             held = self.bus.sync_read(register, normalize=False)
             self.ensure(register, {name: int(value) & ~bits for name, value in held.items()})
         self.ensure_settings()
+
+    def _release(self) -> None:
+        self._let_go = True  # or is about to: servo by servo
+        self.bus.disable_torque()
 
     def ensure_settings(self, *registers: str) -> None:
         """Write what the row sets some registers to, or all of them. Needs the torque off."""
@@ -157,7 +161,7 @@ class Arm:
         if self.bus.is_calibrated:
             return
         if stored is not None and (self._emulated or self.row.calibration):
-            self.bus.disable_torque()
+            self._release()
             self.bus.write_calibration(stored)  # emulated servos forget, and what is built in needs nobody
         elif calibrate:
             self.calibrate()
@@ -177,7 +181,7 @@ class Arm:
 
     def _set_directions(self) -> None:
         """Let go, and have servos that keep their direction themselves count as the row says."""
-        self.bus.disable_torque()
+        self._release()
         if self.bus.family.keeps_drive_mode:
             held = self.bus.sync_read("Drive_Mode", normalize=False)
             inverted = self.row.inverted
