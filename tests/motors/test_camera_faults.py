@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -12,8 +14,9 @@ from lerobot_core.config import choose
 from lerobot_core.errors import ConfigError, DeviceError, DeviceTimeout
 from lerobot_core.loop import connected
 from lerobot_core.roles import Camera, Robot
-from lerobot_motors.cameras import rig
-from lerobot_motors.cameras.pattern import decode
+from lerobot_motors.cameras import reconnecting, rig
+from lerobot_motors.cameras.configs import PatternConfig
+from lerobot_motors.cameras.pattern import FaultyPattern, decode
 
 FPS = 50.0
 PERIOD = 1 / FPS
@@ -111,24 +114,108 @@ def test_a_robot_refuses_and_names_its_camera(commands):
     assert "wrist" in str(error)
 
 
-def test_a_recording_ends_rather_than_storing_old_pictures(commands):
-    with pytest.raises(DeviceError, match=r"wrist.*frozen"):
-        commands(
-            "record",
-            "--robot.type=so101_follower",
-            "--robot.port=emulated://so101",
-            "--robot.cameras={wrist: {type: pattern, fps: 50, width: 64, height: 48, freeze: 20, max_age_s: 5}}",
-            "--teleop.type=so101_leader",
-            "--teleop.port=emulated://so101-leader?motion=sine",
-            "--dataset.type=toy_store",
-            "--dataset.repo_id=me/set",
-            "--dataset.root=set",
-            "--dataset.single_task=wave",
-            "--dataset.fps=50",
-            "--dataset.episode_time_s=3",
-            "--dataset.num_episodes=1",
+def recorded(commands, camera="", *options):
+    """`lr record` of two short episodes with a camera on the wrist: the picture numbers of each episode stored, and the report."""
+    commands(
+        "record", "--robot.type=so101_follower", "--robot.port=emulated://so101", "--dataset.num_episodes=2",
+        f"--robot.cameras={{wrist: {{type: pattern, fps: 50, width: 64, height: 48, max_age_s: 5, {camera}}}}}",
+        "--teleop.type=so101_leader", "--teleop.port=emulated://so101-leader?motion=sine", "--dataset.single_task=wave",
+        "--dataset.type=toy_store", "--dataset.repo_id=me/set", "--dataset.root=set", "--dataset.undoes=true",
+        "--dataset.fps=50", "--dataset.episode_time_s=0.2", "--dataset.reset_time_s=0.2", "--output_file=report.json", *options,
+    )  # fmt: skip
+    episodes = []
+    for path in sorted(Path("set").glob("*.npz")):
+        with np.load(path) as episode:
+            episodes.append([decode(picture) for picture in episode["observation.images.wrist"]])
+    return episodes, json.loads(Path("report.json").read_text())
+
+
+@pytest.fixture
+def pulled(monkeypatch):
+    """Has a camera unplugged once, in the second episode or in the reset before it; its numbers then begin at 1000."""
+    grab, open_, when = FaultyPattern._grab, FaultyPattern._open, {"in": "", "done": False}
+
+    def grabbed(camera):
+        running = Path("set/running")
+        now = (
+            "episode"
+            if running.exists() and (running.read_text() or "0") >= "5"
+            else "reset"
+            if not running.exists()
+            else ""
         )
+        if Path("set/0.npz").exists() and now == when["in"] and not when["done"]:
+            when["done"] = True
+            raise OSError("it was unplugged")
+        return grab(camera)
+
+    def opened(camera):
+        if when["done"]:
+            camera.config = attrs.evolve(camera.config, start=1000)
+        open_(camera)
+
+    monkeypatch.setattr(FaultyPattern, "_grab", grabbed)
+    monkeypatch.setattr(FaultyPattern, "_open", opened)
+    return when
+
+
+@pytest.mark.parametrize(("phase", "discarded"), [("episode", 1), ("reset", 0)])
+def test_a_camera_that_comes_back_costs_the_episode_it_was_lost_in(commands, pulled, capsys, phase, discarded):
+    pulled["in"] = phase
+    (first, second), report = recorded(commands, "drop: 1000")
+    assert report["discarded"] == discarded
+    assert max(first) < 1000 <= min(second), "what was stored is as it was, and nothing of the damaged one is stored"
+    said = capsys.readouterr().err
+    assert "camera 'wrist (pattern)': it was unplugged" in said
+    assert said.index("waiting 30 s for 'wrist' to come back") < said.index("back again: 'wrist'")
+    assert ("episode 2/2: discarded" in said) == bool(discarded)
+
+
+def test_a_camera_that_fails_again_and_again_ends_the_recording(commands, capsys):
+    with pytest.raises(DeviceError, match=r"'wrist \(pattern\)': it was unplugged"):
+        recorded(commands, "unplug: 3")
+    assert capsys.readouterr().err.count("back again") == 3
     assert not list(Path("set").glob("*.npz"))
+
+
+@pytest.mark.parametrize("wait", ["0", "0.05"])
+def test_a_camera_that_stays_away_ends_the_recording(commands, monkeypatch, capsys, wait):
+    start = FaultyPattern._start
+
+    def gone(camera):
+        if camera._counted.frames:  # it was connected before
+            raise DeviceError("there is no camera any more", device=camera.name)
+        start(camera)
+
+    monkeypatch.setattr(FaultyPattern, "_start", gone)
+    with pytest.raises(DeviceError, match=r"'wrist \(pattern\)': it was unplugged"):
+        recorded(commands, "unplug: 3", f"--reconnect_time_s={wait}")
+    assert ("waiting" in capsys.readouterr().err) == (wait != "0")
+
+
+def test_waiting_for_a_camera_ends_when_the_person_says_so(monkeypatch):
+    camera = FaultyPattern(PatternConfig(fps=FPS, width=64, height=48))
+    tries = []
+
+    def gone():
+        tries.append(camera)
+        raise DeviceError("there is no camera any more", device=camera.name)
+
+    monkeypatch.setattr(camera, "connect", gone)
+    assert not reconnecting.reconnect({"wrist": camera}, 60.0, stop=lambda: bool(tries))
+    assert len(tries) == 1
+
+
+def test_what_is_no_camera_is_not_waited_for(camera_of):
+    broken, fine = camera_of(unplug=2), camera_of(max_age_s=5.0)
+    until_refused(broken)
+    robot = type("Robot", (), {"cameras": {"wrist": broken, "front": fine}})()
+    broken.name, fine.name = "wrist (pattern)", "front (pattern)"
+    servo = DeviceError("servo 3 does not answer", device="/dev/ttyACM0")
+    assert list(reconnecting.lost(robot, servo)) == ["wrist"], "it gives nothing now"
+    assert list(reconnecting.lost(robot, DeviceError("late", device="front (pattern)"))) == ["wrist", "front"]
+    del robot.cameras["wrist"]
+    assert not reconnecting.lost(robot, servo)
 
 
 @pytest.mark.parametrize(

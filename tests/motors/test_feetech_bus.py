@@ -102,7 +102,7 @@ def test_lost_replies_are_named_counted_and_asked_for_again(make_bus: Make) -> N
     silent = make_bus("emulated://so101?name=silent&dead=6", slack_ms=5)
     with pytest.raises(DeviceTimeout, match=r"'gripper' \(id 6\).*in 2 attempts"):
         silent.read("Lock", "gripper", num_retry=1)
-    assert silent.health.line() == "bus: 2 transactions, 2 bus errors (2 lost, 0 corrupt)\n  servo 6: 2 lost"
+    assert silent.health.line() == "2 bus errors (2 lost, 0 corrupt) in 2 transactions\n  servo 6: 2 lost"
 
 
 def test_damaged_replies_are_never_believed(make_bus: Make) -> None:

@@ -62,7 +62,7 @@ class BothHealth:
     def line(self) -> str:
         """The lines of both."""
         both = {"left": self.left, "right": self.right}
-        return "; ".join(f"{side} {health.line()}" for side, health in both.items() if hasattr(health, "line"))
+        return "\n".join(f"{side} {health.line()}" for side, health in both.items() if hasattr(health, "line"))
 
 
 def oldest(*devices: Any) -> int | None:

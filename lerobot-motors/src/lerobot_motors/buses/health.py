@@ -71,6 +71,7 @@ class BusHealth:
     def line(self) -> str:
         """The summary printed at the end of a run: one line, and one more for each servo that had trouble."""
         late = f", {self.late} of them late" if self.late else ""
-        total = f"bus: {self.transactions} transactions, {self.errors} bus errors ({self.lost} lost{late}, {self.corrupt} corrupt)"
+        kinds = f" ({self.lost} lost{late}, {self.corrupt} corrupt)" if self.errors else ""
+        total = f"{self.errors} bus errors{kinds} in {self.transactions} transactions"
         troubles = {id: servo.text() for id, servo in sorted(self.servos.items())}
         return "\n".join([total, *(f"  servo {id}: {text}" for id, text in troubles.items() if text)])

@@ -14,6 +14,7 @@ from lerobot_core.errors import ConfigError
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Camera
 from lerobot_motors.cameras.stream import newest
+from lerobot_motors.sides import joined
 
 DEPTH = "_depth"
 
@@ -61,3 +62,12 @@ def look(cameras: Mapping[str, Camera]) -> tuple[dict[str, np.ndarray], dict[str
             if given is not None:
                 pictures[key], stamps[key] = given, camera.stamp
     return pictures, stamps
+
+
+def cameras_of(robot: Any) -> dict[str, Camera]:
+    """The cameras of a robot by the names of its features, those of its two sides with it; empty where they are elsewhere."""
+    cameras = getattr(robot, "cameras", None)
+    found: dict[str, Camera] = dict(cameras) if isinstance(cameras, Mapping) else {}
+    if hasattr(robot, "left") and hasattr(robot, "right"):
+        found |= joined(cameras_of(robot.left), cameras_of(robot.right))
+    return found

@@ -1,4 +1,4 @@
-"""What the commands that move hardware share at the terminal: Ctrl-C between two ticks, live figures, the report.
+"""What the commands that move hardware share at the terminal: Ctrl-C between two ticks, health in words, the report.
 
 Knows nothing of what a command does with its ticks.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,12 @@ from typing import Any
 import attrs
 import click
 
-from lerobot_core.loop import SIGNALS, LoopHealth, Tick
+from lerobot_core.loop import SIGNALS, LoopHealth
+from lerobot_core.roles import DatasetWriter
+from lerobot_motors.cameras import rig
 
 #: What to do with a leader that does not fit the robot.
 SAME_JOINTS = "both need the same joints and units: another --teleop.type, or the same use_degrees for both"
-#: Time between two refreshes of the live figures [ns].
-REFRESH = 250_000_000
 
 
 class Interrupt:
@@ -56,69 +55,22 @@ class Interrupt:
             restore()
 
 
-class Meter:
-    """A sink that says a few times a second how the run is: rate, period error, the oldest value, what devices count as errors.
-
-    Args:
-        fps: the rate asked for [Hz].
-        show: takes the index of the tick and the text.
-        devices: whose `health.errors` are shown, where they have any.
-    """
-
-    def __init__(self, fps: float, show: Callable[[int, str], None], *devices: Any) -> None:
-        self._period = 1e9 / fps
-        self._show, self._devices = show, devices
-        self._began = self._former = self._count = 0
-        self._worst = 0.0
-
-    def add(self, tick: Tick) -> None:
-        if not self._former:
-            self._began = tick.time
-        else:
-            self._count += 1
-            self._worst = max(self._worst, abs(tick.time - self._former - self._period))
-        self._former = tick.time
-        if self._count and tick.time - self._began >= REFRESH:
-            rate = self._count * 1e9 / (tick.time - self._began)
-            text = f"{rate:6.2f} Hz, worst period error {self._worst / 1e6:.2f} ms"
-            self._show(tick.index + 1, text + self._oldest(tick) + self._errors())
-            self._began, self._count, self._worst = tick.time, 0, 0.0
-
-    def add_sample(self, key: str, value: Any, stamp: int) -> None:
-        """Samples between ticks say nothing about the loop."""
-
-    def _oldest(self, tick: Tick) -> str:
-        key, stamp = min(tick.stamps.items(), key=lambda item: item[1], default=("", tick.time))
-        return f", '{key}' {(tick.time - stamp) / 1e6:.0f} ms old" if tick.time - stamp > self._period else ""
-
-    def _errors(self) -> str:
-        counts = [getattr(getattr(device, "health", None), "errors", 0) for device in self._devices]
-        return f", {sum(counts)} bus errors" if any(counts) else ""
-
-
-def live_line(fps: float, *devices: Any) -> list[Meter]:
-    """The sink that keeps one line of a terminal up to date; none where there is no terminal."""
-    if not sys.stderr.isatty():
-        return []
-
-    def show(tick: int, text: str) -> None:
-        click.echo(f"\r\x1b[K{tick / fps:.1f} s  {text}  (Ctrl-C ends)", nl=False, err=True)
-
-    return [Meter(fps, show, *devices)]
-
-
 def health_of(**devices: Any) -> dict[str, Any]:
-    """Role → what a device counts in its `health`, a mapping or an attrs object, for those that count anything."""
-    found = {role: getattr(device, "health", None) for role, device in devices.items()}
+    """Role → what a device counts in its `health`, a mapping or an attrs object, for those that count anything; a robot's
+    cameras as `camera NAME`."""
+    cameras = {f"camera {name}": camera for name, camera in rig.cameras_of(devices.get("robot")).items()}
+    found = {role: getattr(device, "health", None) for role, device in (devices | cameras).items()}
     return {role: health for role, health in found.items() if isinstance(health, Mapping) or attrs.has(type(health))}
 
 
 def health_lines(found: Mapping[str, Any]) -> list[str]:
     """One line per device, in its own words where it has some."""
-    return [
-        f"{role}: {health.line() if hasattr(health, 'line') else _pairs(health_data(health))}"
-        for role, health in found.items()
-    ]
+    return [f"{role}: {health_text(health)}" for role, health in found.items()]
+
+
+def health_text(health: Any) -> str:
+    """The counters of one device in words, one line or more."""
+    return health.line() if hasattr(health, "line") else _pairs(health_data(health))
 
 
 def health_data(health: Any) -> dict[str, Any]:
@@ -132,11 +84,14 @@ def _pairs(health: Mapping[str, Any]) -> str:
 
 def end_run(health: LoopHealth, found: Mapping[str, Any], path: Path | None, **more: Any) -> None:
     """Print how the loop and the devices did, and write it where a file was asked for."""
-    if sys.stderr.isatty():  # the live line
-        click.echo("\r\x1b[K", nl=False, err=True)
     for line in (health.line(), *health_lines(found)):
         click.echo(line)
     write_report(path, {**health.to_data(), **more, "devices": devices_data(found)})
+
+
+def dropped_frames(writer: DatasetWriter) -> int:
+    """Pictures that full queues have cost so far: the sum of the writer's `dropped` by camera, where it counts them."""
+    return sum(getattr(writer, "dropped", {}).values())
 
 
 def devices_data(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from lerobot_core.loop import connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import Robot
 from lerobot_motors.commands import console
+from lerobot_motors.commands.dashboard import Dashboard
 from lerobot_motors.robots.lekiwi_host import Host, HostConfig
 
 
@@ -36,18 +37,20 @@ def lekiwi_host(config: LekiwiHostConfig) -> None:
     """Let another computer drive a LeKiwi: its arm, its base and its cameras. Ctrl-C ends."""
     robot, host = config.robot.build(), config.host
     config.guard.check(robot)
-    interrupt = console.Interrupt()
-    with closing(Host(host, robot.action_features)) as far, connected(robot), interrupt.caught():
+    interrupt, guard = console.Interrupt(), Guard(host.max_loop_freq_hz, config.guard)
+    dashboard = Dashboard(host.max_loop_freq_hz, guard=guard, robot=robot)
+    with closing(Host(host, robot.action_features)) as far, connected(robot), interrupt.caught(), dashboard:
         click.echo(
             f"'{robot.name}' waits for a client at {host.address}, ports {host.port_zmq_cmd} and "
             f"{host.port_zmq_observations}"
         )
+        dashboard.begin("driven by a client", host.connection_time_s)
         health = run_loop(
             robot,
             far,
             fps=host.max_loop_freq_hz,
-            sinks=[far, *console.live_line(host.max_loop_freq_hz, robot)],
-            guard=Guard(host.max_loop_freq_hz, config.guard),
+            sinks=[far, dashboard],
+            guard=guard,
             duration=host.connection_time_s,
             stop=interrupt,
         )

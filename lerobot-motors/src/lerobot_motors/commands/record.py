@@ -11,17 +11,16 @@ from typing import Any
 
 import attrs
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress
 
 from lerobot_core import plugins
 from lerobot_core.cli import config_command
 from lerobot_core.config import rest
-from lerobot_core.errors import ConfigError
-from lerobot_core.guard import Guard, GuardConfig
+from lerobot_core.errors import ConfigError, DeviceError
+from lerobot_core.guard import Guard, GuardConfig, come_to_rest
 from lerobot_core.loop import DatasetSink, LoopHealth, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.registry import Choice
 from lerobot_core.roles import (
+    Camera,
     DatasetBackend,
     DatasetWriter,
     ProcessorStep,
@@ -31,8 +30,15 @@ from lerobot_core.roles import (
     UndoingWriter,
 )
 from lerobot_core.steps import Steps
+from lerobot_motors.cameras import reconnecting
 from lerobot_motors.commands import console
+from lerobot_motors.commands.desk import Desk
 from lerobot_motors.keyboard import Key, Keyboard
+from lerobot_motors.viewer import PORT
+
+#: Times in a row that the cameras may be lost before the recording ends.
+MOST_LOSSES = 3
+KEYS = "right ends, left again, esc stops, Ctrl-C discards"
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +94,11 @@ class RecordConfig:
         dataset: where the episodes go.
         resume: add to a dataset that exists.
         guard: what the robot may be asked to do.
+        reconnect_time_s: how long a camera that was lost is waited for [s]; its episode is recorded again. 0 ends the recording.
+        play_sounds: say aloud what happens.
+        display_data: show what is observed and sent in the rerun viewer; needs the extra [rerun].
+        display_ip: where the viewer runs (`rerun` there); empty starts one on this machine.
+        display_port: of the viewer.
         output_file: JSON file for the figures of every episode.
     """
 
@@ -98,7 +109,16 @@ class RecordConfig:
     action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     resume: bool = False
     guard: GuardConfig = attrs.field(factory=GuardConfig)
+    reconnect_time_s: float = 30.0
+    play_sounds: bool = False
+    display_data: bool = False
+    display_ip: str = ""
+    display_port: int = PORT
     output_file: Path | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.reconnect_time_s < 0:
+            raise ValueError(f"reconnect_time_s is not below 0, got {self.reconnect_time_s:g}")
 
 
 class Wishes:
@@ -143,76 +163,103 @@ class Wishes:
 class Recording:
     """The phases of one run of `lr record`, from connected devices into a writer."""
 
-    def __init__(
-        self, config: RecordConfig, robot: Robot, teleop: Teleoperator, writer: DatasetWriter, steps: Steps
-    ) -> None:
+    def __init__(self, config: RecordConfig, robot: Robot, teleop: Teleoperator, steps: Steps) -> None:
         self._config = config
         self._steps = steps
         self._robot = robot
-        self._teleop = teleop
         self._source = TeleoperatorSource(teleop)
-        self._writer = writer
         self._guard = Guard(config.dataset.fps, config.guard)
+        self._writer: DatasetWriter  # known to `run`
+        self._losses = 0
+        self.desk = Desk("record", config.dataset.fps, config, guard=self._guard, robot=robot, teleop=teleop)
         self.episodes: list[dict[str, Any]] = []
         self.discarded = 0
 
-    def run(self, wishes: Wishes, progress: Progress) -> None:
+    def run(self, writer: DatasetWriter, wishes: Wishes) -> None:
         """Record until all episodes are there or the person stops.
 
         An episode is committed when it ends, and the left arrow takes it back during the time to reset. A writer that
         cannot take back commits after that time, whatever ends it, an error too. Ctrl-C discards the episode that is
-        running, escape keeps it.
+        running, escape keeps it. One in which a camera was lost is discarded.
         """
+        self._writer = self.desk.dashboard.writer = writer
         options = self._config.dataset
         while len(self.episodes) < options.num_episodes and not wishes.stop:
             title = f"episode {len(self.episodes) + 1}/{options.num_episodes}"
-            sink = DatasetSink(self._writer, self._writer.features, options.single_task)
-            health = self._phase(title, options.episode_time_s, wishes, progress, sink)
-            bad = wishes.rerecord or wishes.interrupted or health.ticks == health.idle
+            sink = DatasetSink(writer, writer.features, options.single_task)
+            health = self._phase(title, "recording", options.episode_time_s, wishes, sink)
             saved = None
-            if bad:
+            if health is None or wishes.rerecord or wishes.interrupted or health.ticks == health.idle:
                 self._discard(title)
-            elif isinstance(self._writer, UndoingWriter):
+                health = None
+            elif isinstance(writer, UndoingWriter):
                 saved = self._save(title, health)
             try:
-                if not wishes.stop and (bad or len(self.episodes) + 1 < options.num_episodes):
-                    self._phase("reset the scene", options.reset_time_s, wishes, progress)
+                if health is None or len(self.episodes) + 1 < options.num_episodes:
+                    self._reset(wishes)
             finally:
-                if not bad and wishes.rerecord:
+                if health is not None and wishes.rerecord:
                     self._discard(title, committed=saved is not None)
-                elif not bad:
+                elif health is not None:
                     self._keep(saved or self._save(title, health))
 
-    def _phase(self, title: str, seconds: float, wishes: Wishes, progress: Progress, *sinks: Sink) -> LoopHealth:
-        """Run the loop for one phase. The arm is where the last one left it, so that the first actions are ramped again."""
+    def _reset(self, wishes: Wishes) -> None:
+        """The person sets the scene; anew where a camera was lost meanwhile."""
+        while not wishes.stop:
+            if self._phase("reset the scene", "reset after", self._config.dataset.reset_time_s, wishes) is not None:
+                return
+
+    def _phase(self, title: str, doing: str, seconds: float, wishes: Wishes, *sinks: Sink) -> LoopHealth | None:
+        """Run the loop for one phase; None where a camera was lost in it. The arm is where the last one left it, so that the
+        first actions are ramped again.
+
+        Raises:
+            DeviceError: a device failed, or a camera does not come back.
+        """
         fps = self._config.dataset.fps
         click.echo(f"{title}: {seconds:g} s at most", err=True)
+        self._tell(doing, seconds)
         wishes.begin()
         self._guard.reset()
-        task = progress.add_task(title, total=round(seconds * fps), figures="")
-
-        def show(tick: int, figures: str) -> None:
-            progress.update(task, completed=tick, figures=f"{figures}, {dropped_frames(self._writer)} dropped")
-            progress.refresh()
-
         try:
             return run_loop(
                 self._robot,
                 self._source,
                 fps=fps,
-                sinks=[
-                    *sinks,
-                    wishes,
-                    *([] if progress.disable else [console.Meter(fps, show, self._robot, self._teleop)]),
-                ],
+                sinks=[*sinks, wishes, *self.desk.sinks],
                 observation_steps=self._steps.observation,
                 action_steps=self._steps.action,
                 guard=self._guard,
                 duration=seconds,
                 stop=wishes,
             )
-        finally:
-            progress.remove_task(task)
+        except DeviceError as error:
+            cameras = reconnecting.lost(self._robot, error)
+            self._losses += 1
+            if not cameras or not self._config.reconnect_time_s or self._losses > MOST_LOSSES:
+                raise
+            self._reconnect(cameras, error, wishes)
+            return None
+
+    def _reconnect(self, cameras: dict[str, Camera], error: DeviceError, wishes: Wishes) -> None:
+        """Wait for lost cameras while the robot holds.
+
+        Raises:
+            DeviceError: the error that told of them: they do not come back.
+        """
+        names, seconds = " and ".join(f"'{name}'" for name in cameras), self._config.reconnect_time_s
+        click.echo(f"{error}\nthe robot holds; waiting {seconds:g} s for {names} to come back", err=True)
+        self.desk.begin(f"waiting for {names}", seconds, aloud=f"lost camera {names}")
+        come_to_rest(self._robot, hurry=lambda: True)  # where it is: a base stands still
+        if reconnecting.reconnect(cameras, seconds, stop=lambda: wishes() and wishes.stop):
+            click.echo(f"back again: {names}", err=True)
+        elif not wishes.stop:
+            raise error
+
+    def _tell(self, doing: str, seconds: float | None = None) -> None:
+        """Which episode this is, on the dashboard and aloud."""
+        doing = f"{doing} episode {len(self.episodes) + 1}"
+        self.desk.begin(f"{doing} of {self._config.dataset.num_episodes}", seconds, aloud=doing)
 
     def _discard(self, title: str, *, committed: bool = False) -> None:
         if committed and isinstance(self._writer, UndoingWriter):
@@ -224,22 +271,19 @@ class Recording:
 
     def _save(self, title: str, health: LoopHealth) -> dict[str, Any]:
         """Commit the running episode; returns its figures."""
-        dropped = -dropped_frames(self._writer)
+        self._tell("saving")
+        dropped = -console.dropped_frames(self._writer)
         index = self._writer.save_episode()
-        dropped += dropped_frames(self._writer)
+        dropped += console.dropped_frames(self._writer)
         click.echo(f"{title}: saved as {index}, {dropped} frames dropped; {health.line()}", err=True)
         return {"episode": index, **health.to_data(), "dropped": dropped}
 
     def _keep(self, episode: dict[str, Any]) -> None:
         """A committed episode stays: count it and tell those who want to know."""
         self.episodes.append(episode)
+        self._losses = 0
         place = {"repo_id": repo_id_of(self._config.dataset.backend), "root": place_of(self._writer)}
         plugins.host().notify("lr_episode_saved", episode=episode["episode"], dataset=place)
-
-
-def dropped_frames(writer: DatasetWriter) -> int:
-    """Pictures that full queues have cost so far: the sum of the writer's `dropped` by camera, where it counts them."""
-    return sum(getattr(writer, "dropped", {}).values())
 
 
 def repo_id_of(backend: Choice[DatasetBackend]) -> str:
@@ -280,13 +324,13 @@ def record(config: RecordConfig) -> None:
     steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     stored = steps.recorded(robot, use_videos=options.video)
     config.guard.check(robot)
-    interrupt = console.Interrupt()
+    interrupt, recording = console.Interrupt(), Recording(config, robot, teleop, steps)
     with connected(robot, teleop):
         writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
-        recording = Recording(config, robot, teleop, writer, steps)
         try:
-            with Keyboard() as keyboard, interrupt.caught(), progress_bar() as progress:
-                recording.run(Wishes(keyboard, interrupt), progress)
+            with Keyboard() as keyboard, interrupt.caught(), recording.desk as desk:
+                desk.dashboard.keys = KEYS if keyboard.enabled else "Ctrl-C discards the episode and ends"
+                recording.run(writer, Wishes(keyboard, interrupt))
         finally:
             writer.finalize()
             summarise(recording, config, writer, console.health_of(robot=robot, teleop=teleop))
@@ -294,18 +338,6 @@ def record(config: RecordConfig) -> None:
         raise KeyboardInterrupt
     if options.push_to_hub:
         backend.push_to_hub()
-
-
-def progress_bar() -> Progress:
-    """The bar of a phase; drawn by the loop itself, as a thread of its own would cost it its rate."""
-    screen = Console(stderr=True)
-    columns = (
-        "{task.description}",
-        BarColumn(),
-        "{task.completed:.0f}/{task.total:.0f} frames",
-        "{task.fields[figures]}",
-    )
-    return Progress(*columns, console=screen, auto_refresh=False, transient=True, disable=not screen.is_terminal)
 
 
 def summarise(recording: Recording, config: RecordConfig, writer: DatasetWriter, found: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ from lerobot_core.registry import Choice
 from lerobot_core.roles import Action, DatasetBackend, DatasetReader, Observation, ProcessorStep, Robot
 from lerobot_core.steps import Steps, through
 from lerobot_motors.commands import console
+from lerobot_motors.commands.desk import Desk
+from lerobot_motors.viewer import PORT
 
 
 @attrs.frozen(kw_only=True)
@@ -45,6 +47,10 @@ class ReplayConfig:
         action_steps: processor steps on each action before it is sent, in order.
         fps: rate of the loop [Hz]; empty takes the dataset's.
         guard: what the robot may be asked to do.
+        play_sounds: say aloud what happens.
+        display_data: show what is observed and sent in the rerun viewer; needs the extra [rerun].
+        display_ip: where the viewer runs (`rerun` there); empty starts one on this machine.
+        display_port: of the viewer.
         output_file: JSON file for the figures of the run.
     """
 
@@ -54,6 +60,10 @@ class ReplayConfig:
     action_steps: list[Choice[ProcessorStep]] = attrs.field(factory=list)
     fps: float | None = None
     guard: GuardConfig = attrs.field(factory=lambda: GuardConfig(ramp_speed=60.0))
+    play_sounds: bool = False
+    display_data: bool = False
+    display_ip: str = ""
+    display_port: int = PORT
     output_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -78,6 +88,11 @@ class RecordedActions:
         return self._actions[0]
 
     @property
+    def length(self) -> int:
+        """How many there are."""
+        return len(self._actions)
+
+    @property
     def done(self) -> bool:
         return self._next == len(self._actions)
 
@@ -96,13 +111,16 @@ def replay(config: ReplayConfig) -> None:
     fps, interrupt = config.fps or dataset.fps, console.Interrupt()
     config.guard.check(robot)
     guard = Guard(fps, config.guard)
-    with connected(robot), interrupt.caught():
+    desk = Desk("replay", fps, config, guard=guard, robot=robot)
+    with connected(robot), interrupt.caught(), desk:
+        desk.begin("going to where the episode begins")
         move_to(robot, through(steps.action, source.first), fps=fps, guard=guard, stop=interrupt)
+        desk.begin(f"replaying episode {config.dataset.episode}", source.length / fps, aloud="replaying")
         health = run_loop(
             robot,
             source,
             fps=fps,
-            sinks=console.live_line(fps, robot),
+            sinks=desk.sinks,
             observation_steps=steps.observation,
             action_steps=steps.action,
             guard=guard,

@@ -13,6 +13,8 @@ from lerobot_core.registry import Choice
 from lerobot_core.roles import ProcessorStep, Robot, Teleoperator
 from lerobot_core.steps import Steps
 from lerobot_motors.commands import console
+from lerobot_motors.commands.desk import Desk
+from lerobot_motors.viewer import PORT
 
 
 @attrs.frozen(kw_only=True)
@@ -27,6 +29,10 @@ class TeleoperateConfig:
         fps: rate of the loop [Hz].
         teleop_time_s: when to stop [s]; empty goes on until Ctrl-C.
         guard: what the robot may be asked to do.
+        play_sounds: say aloud what happens.
+        display_data: show what is observed and sent in the rerun viewer; needs the extra [rerun].
+        display_ip: where the viewer runs (`rerun` there); empty starts one on this machine.
+        display_port: of the viewer.
         output_file: JSON file for the figures of the run.
     """
 
@@ -37,6 +43,10 @@ class TeleoperateConfig:
     fps: float = 60.0
     teleop_time_s: float | None = None
     guard: GuardConfig = attrs.field(factory=GuardConfig)
+    play_sounds: bool = False
+    display_data: bool = False
+    display_ip: str = ""
+    display_port: int = PORT
     output_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -55,16 +65,18 @@ def teleoperate(config: TeleoperateConfig) -> None:
     steps = Steps(config.observation_steps, config.action_steps)
     steps.check_actions(teleop.action_features, robot, f"teleoperator '{config.teleop.type}'", console.SAME_JOINTS)
     config.guard.check(robot)
-    interrupt = console.Interrupt()
-    with connected(robot, teleop), interrupt.caught():
+    interrupt, guard = console.Interrupt(), Guard(config.fps, config.guard)
+    desk = Desk("teleoperate", config.fps, config, guard=guard, robot=robot, teleop=teleop)
+    with connected(robot, teleop), interrupt.caught(), desk:
+        desk.begin("teleoperating", config.teleop_time_s, aloud="teleoperating")
         health = run_loop(
             robot,
             TeleoperatorSource(teleop),
             fps=config.fps,
-            sinks=console.live_line(config.fps, robot, teleop),
+            sinks=desk.sinks,
             observation_steps=steps.observation,
             action_steps=steps.action,
-            guard=Guard(config.fps, config.guard),
+            guard=guard,
             duration=config.teleop_time_s,
             stop=interrupt,
         )
