@@ -69,6 +69,7 @@ class Panel:
             for name in ("stdout", "stderr"):
                 stream = getattr(sys, name)
                 if stream is not None and stream.isatty():
+                    stream.flush()
                     self._replaced.append((name, stream))
                     setattr(sys, name, _Above(stream, self))
             self._thread.start()
@@ -106,8 +107,10 @@ class Panel:
             setattr(sys, name, stream)
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        """Past the stream, whose lock would be held as long as the terminal takes nothing."""
+        data = text.encode(self._stream.encoding or "utf-8", "replace")
+        while data:
+            data = data[os.write(self._stream.fileno(), data) :]
 
     def _message(self) -> str:
         """What was said since the last time, in place of the lines; the cursor is always at their beginning."""
@@ -121,9 +124,7 @@ class Panel:
         colours = "NO_COLOR" not in os.environ
         # one column less: in the last one a terminal may wrap, or erase what it has just written
         lines = [fitted(line, columns - 1, colours=colours) for line in self._compose(columns - 1)][: rows - 1]
-        encoding = self._stream.encoding or "utf-8"
-        text = "\x1b[K\n".join(lines).encode(encoding, "replace").decode(encoding)
-        return f"{text}\x1b[J\r" + (f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else "")
+        return "\x1b[K\n".join(lines) + "\x1b[J\r" + (f"\x1b[{len(lines) - 1}A" if len(lines) > 1 else "")
 
 
 class _Above:

@@ -325,14 +325,18 @@ def record(config: RecordConfig) -> None:
     stored = steps.recorded(robot, use_videos=options.video)
     config.guard.check(robot)
     interrupt, recording = console.Interrupt(), Recording(config, robot, teleop, steps)
-    with connected(robot, teleop):
-        writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
-        try:
-            with Keyboard() as keyboard, interrupt.caught(), recording.desk as desk:
-                desk.dashboard.keys = KEYS if keyboard.enabled else "Ctrl-C discards the episode and ends"
-                recording.run(writer, Wishes(keyboard, interrupt))
-        finally:
-            writer.finalize()
+    writer: DatasetWriter | None = None
+    try:
+        with connected(robot, teleop):
+            writer = backend.create(stored, options.fps, robot_type=robot.name, resume=config.resume)
+            try:
+                with Keyboard() as keyboard, interrupt.caught(), recording.desk as desk:
+                    desk.dashboard.keys = KEYS if keyboard.enabled else "Ctrl-C discards the episode and ends"
+                    recording.run(writer, Wishes(keyboard, interrupt))
+            finally:
+                writer.finalize()
+    finally:  # no robot waits for a terminal to be stopped
+        if writer is not None:
             summarise(recording, config, writer, console.health_of(robot=robot, teleop=teleop))
     if interrupt.requested:
         raise KeyboardInterrupt
