@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,11 +38,24 @@ def name(file: Path) -> str:
     return str(file.relative_to(source.ROOT))
 
 
-@pytest.mark.parametrize("page", CODE, ids=name)
-def test_every_block_runs(page: Path) -> None:
+def run(page: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LR_STRICT_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, pages.__file__, str(page)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=110)
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
+    """The pages that are asked for, two at a time: much of a page is waiting."""
+    asked = [item.callspec.params["page"] for item in request.session.items if "runs" in item.fixturenames]
+    with ThreadPoolExecutor(2) as pool:
+        yield {page: pool.submit(run, page) for page in asked}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("page", CODE, ids=name)
+def test_every_block_runs(page: Path, runs: dict[Path, Future[subprocess.CompletedProcess[str]]]) -> None:
+    done = runs[page].result()
     assert done.returncode == 0, done.stdout + done.stderr
 
 
