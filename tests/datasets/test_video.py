@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,38 @@ def test_a_video_is_ordinary_when_closed_and_readable_when_cut_off_anywhere(
     path.write_bytes(whole)
     encode.mend(path)
     assert path.read_bytes() == whole
+
+
+class Shuffling:
+    """An encoder's stream that gives all its packets at the end, changed."""
+
+    def __init__(self, stream: Any, change: Callable[[list[Any]], list[Any]]) -> None:
+        self._stream, self._change = stream, change
+        self._packets: list[Any] = []
+
+    def encode(self, frame: av.VideoFrame | None) -> list[Any]:
+        self._packets += self._stream.encode(frame)
+        return [] if frame else self._change(self._packets)
+
+
+def shuffled(path: Path, change: Callable[[list[Any]], list[Any]]) -> list[int]:
+    """The numbers of the pictures of a video whose encoder gives its packets otherwise."""
+    file = encode.VideoFile(path, (recordings.HEIGHT, recordings.WIDTH), 30, EncoderConfig(), fragments=True)
+    file._encoded._stream = Shuffling(file._stream, change)
+    for i in range(20):
+        file.write(recordings.picture(i))
+    file.close()
+    return [recordings.number_of(picture) for picture in encode.pictures(path)]
+
+
+def test_packets_in_each_others_place_are_put_right(tmp_path: Path) -> None:
+    def swap(packets: list[Any]) -> list[Any]:
+        packets[5], packets[15] = packets[15], packets[5]
+        return packets
+
+    assert shuffled(tmp_path / "swapped.mp4", swap) == list(range(20))
+    with pytest.raises(DataError, match="the encoder lost frame 5"):
+        shuffled(tmp_path / "lost.mp4", lambda packets: packets[:5] + packets[6:])
 
 
 class SlowFile:

@@ -217,6 +217,7 @@ def encoded(
             stream = out.add_stream(
                 encode.encoder_name(encoder.vcodec), rate=pictures.fps, options=encode.options(encoder)
             )
+            packets = encode.Encoded(stream)
             for count, frame in enumerate(pictures.frames()):
                 if stopped():
                     raise Stopped
@@ -226,8 +227,8 @@ def encoded(
                     frame = frame.reformat(format=encoder.pix_fmt)
                 frame.pts, frame.time_base = count, Fraction(1, pictures.fps)
                 frame.pict_type = 0  # where key frames are is the new encoder's choice
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
+                out.mux(packets(frame))
+            out.mux(packets(None))
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"episode {pictures.episode} cannot be encoded by '{encoder.vcodec}' as {encoder.pix_fmt}: {error}",

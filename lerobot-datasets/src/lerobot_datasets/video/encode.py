@@ -112,6 +112,41 @@ _FRAGMENTS = "hybrid_fragmented+frag_every_frame+default_base_moof+negative_cts_
 _BOX = struct.Struct(">I4s")  # how each part of an mp4 begins: its length and its kind
 
 
+class Encoded:
+    """Frames through an encoder: their packets, each in its turn.
+
+    SVT-AV1 (4.1) at times gives out two packets in each other's place where its threads are held up, seen in one of some hundred
+    videos on a busy machine: those of AV1, which have the order of their frames (AV1 specification, 7.5), wait for their turn.
+
+    Args:
+        stream: of the container; frame n has the time n.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._in_order = stream.codec_context.codec.canonical_name == "av1"
+        self._early: dict[int, Any] = {}
+        self._next = 0
+
+    def __call__(self, frame: av.VideoFrame | None) -> list[Any]:
+        """What there is to write after this frame; all that is left after None.
+
+        Raises:
+            DataError: the encoder never gave out one of them.
+        """
+        packets: list[Any] = self._stream.encode(frame)
+        if not self._in_order:
+            return packets
+        self._early |= {packet.pts: packet for packet in packets}
+        ready = []
+        while self._next in self._early:
+            ready.append(self._early.pop(self._next))
+            self._next += 1
+        if frame is None and self._early:
+            raise DataError(f"the encoder lost frame {self._next}", hint="choose another vcodec")
+        return ready
+
+
 class VideoFile:
     """An mp4 being written, picture by picture; frame n is shown n / fps after the first.
 
@@ -144,6 +179,7 @@ class VideoFile:
         self._format = config.pix_fmt if is_depth else "rgb24"
         self._channels, self._dtype = ((), np.uint16) if is_depth else ((3,), np.uint8)
         self._time_base = Fraction(1, fps)
+        self._encoded = Encoded(self._stream)
         self._container.start_encoding()  # opens the encoder now, on this thread
 
     def write(self, picture: np.ndarray) -> None:
@@ -151,7 +187,7 @@ class VideoFile:
         frame = av.VideoFrame.from_ndarray(picture, format=self._format)
         frame.pts, frame.time_base = self.count, self._time_base
         self.count += 1
-        self._mux(self._stream.encode(frame))
+        self._mux(self._encoded(frame))
         self.delay = max(self.delay, self.count - self._out)
         if self._flushes and self.count % self._flushes == 0:
             self.flush()  # every second, so that little is left to be done when an episode ends
@@ -164,7 +200,7 @@ class VideoFile:
         """Write what the encoder still holds and finish the file."""
         if not self.count:  # an index of nothing is more than the muxer can write
             self.write(np.zeros((self._stream.height, self._stream.width, *self._channels), self._dtype))
-        self._mux(self._stream.encode(None))
+        self._mux(self._encoded(None))
         self._container.close()
 
     def flush(self) -> None:
