@@ -188,7 +188,9 @@ def stop_at_random(runs: list[Run], commands: Callable[..., None], times: int, s
             going[run.index] = Stop(run, chance, commands)
         for index, stop in list(going.items()):
             if (status := stop.over()) is not None:
-                wrong += [f"{stop}, exit status {status}: {problem}; {stop.run.said()}" for problem in stop.judge(status)]
+                wrong += [
+                    f"{stop}, exit status {status}: {problem}; {stop.run.said()}" for problem in stop.judge(status)
+                ]
                 del going[index]
                 free.append(stop.run)
         if not left and not going:
