@@ -168,5 +168,6 @@ class LiveCamera(ABC):
         return self._stream
 
     def _take(self, frame: Frame) -> np.ndarray:
+        self._check_size(frame.picture)
         self._returned, self.stamp = frame.number, frame.stamp
         return frame.picture

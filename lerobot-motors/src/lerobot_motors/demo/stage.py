@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from lerobot_core.errors import DeviceTimeout
+from lerobot_core.errors import DeviceTimeout, NotConnected
 from lerobot_motors import emulators, units
 from lerobot_motors.demo.scene import JOINTS
 from lerobot_motors.emulators import profiles
@@ -40,7 +40,15 @@ class Stage:
         self._state.close()
 
     def joints(self) -> np.ndarray:
-        """Where the arm is (6,), in the user units of an uncalibrated `so101_follower`, which takes the servos' own ranges."""
+        """Where the arm is (6,), in the user units of an uncalibrated `so101_follower`, which takes the servos' own ranges.
+
+        Raises:
+            NotConnected: its emulator has ended.
+        """
+        if not self._state.running:
+            raise NotConnected(
+                f"emulated arm '{self._state.name}' has ended", device=self._state.name, hint="start it again"
+            )
         ticks = self._state.positions
         return np.array([_user(name, float(ticks[index])) for index, name in enumerate(JOINTS)])
 

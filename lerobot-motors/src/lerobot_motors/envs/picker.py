@@ -242,6 +242,8 @@ class ScriptedPicker:
     def _running(self) -> WorldState:
         if self._world is None:
             raise self._not_connected()
+        if not self._world.running:
+            raise NotConnected(f"the world of '{self.name}' has ended", device=self.name, hint="start it again")
         return self._world
 
     def _not_connected(self) -> NotConnected:

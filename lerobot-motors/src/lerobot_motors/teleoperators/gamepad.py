@@ -5,6 +5,7 @@ Source: Linux kernel, Joystick API (struct js_event); the numbers of axes and bu
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Mapping
@@ -148,7 +149,9 @@ class Gamepad:
             self._pad.state |= next(self._script, {})
             return
         try:
-            while self._descriptor is not None and (data := os.read(self._descriptor, 64 * EVENT.size)):
+            while self._descriptor is not None:
+                if not (data := os.read(self._descriptor, 64 * EVENT.size)):
+                    raise OSError(errno.ENODEV, "it hung up")
                 self._pad.feed(data)
         except BlockingIOError:
             return  # that was all

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lerobot_core.errors import DeviceError
+from lerobot_core.errors import DeviceError, NotConnected
 from lerobot_motors.keyboard import Keyboard, driving
 from lerobot_motors.teleoperators import script
 
@@ -70,7 +70,7 @@ class TerminalKeys:
     def __init__(
         self, name: str, hold_s: float, descriptor: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._hold, self._clock = hold_s, clock
+        self._name, self._hold, self._clock = name, hold_s, clock
         self._heard: dict[str, float] = {}
         self._open = contextlib.ExitStack()
         self._keyboard: Keyboard[str] = self._open.enter_context(Keyboard(descriptor, driving()))
@@ -82,8 +82,16 @@ class TerminalKeys:
             )
 
     def held(self) -> set[str]:
+        """
+        Raises:
+            NotConnected: the terminal was closed.
+        """
         now = self._clock()
         self._heard |= dict.fromkeys(self._keyboard.poll(), now)
+        if not self._keyboard.enabled:
+            raise NotConnected(
+                f"the terminal of '{self._name}' is gone", device=self._name, hint="start it again in one"
+            )
         self._heard = {key: heard for key, heard in self._heard.items() if now - heard <= self._hold}
         return set(self._heard)
 
