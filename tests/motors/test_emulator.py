@@ -17,8 +17,11 @@ from scservo_sdk import COMM_RX_TIMEOUT, COMM_SUCCESS, GroupSyncRead, GroupSyncW
 
 from lerobot_core.errors import ConfigError, NotConnected
 from lerobot_motors import emulators
-from lerobot_motors.emulators import memory
+from lerobot_motors.emulators import memory, profiles
+from lerobot_motors.emulators.chain import Chain
 from lerobot_motors.emulators.profiles import CHAINS
+from lerobot_motors.emulators.timetable import Timetable
+from lerobot_motors.emulators.wires import checksum, crc16
 
 pytestmark = pytest.mark.usefixtures("emulator_folder")
 
@@ -153,6 +156,19 @@ def test_the_vendors_sdk_talks_to_scs_servos() -> None:
         emulator.close()
 
 
+MEASURING = """
+import os
+from lerobot_motors.emulators import handover
+before, cores = os.listdir("/proc/self/fd"), os.sched_getaffinity(0)
+assert 0.0 <= handover.measure() <= handover.LONGEST
+assert (os.listdir("/proc/self/fd"), os.sched_getaffinity(0)) == (before, cores)
+"""
+
+
+def test_what_a_pty_takes_is_measured_and_leaves_nothing_behind() -> None:
+    subprocess.run([sys.executable, "-c", MEASURING], check=True)
+
+
 def test_every_chain_starts(emulator_folder: Path) -> None:
     for chain, joints in CHAINS.items():
         emulator = emulators.open_port(f"emulated://{chain}?gravity=1")
@@ -188,6 +204,39 @@ def test_unplugged_its_port_is_an_error_and_comes_back(port: PortHandler) -> Non
     assert in_time(handler, lambda: PacketHandler(0).ping(handler, 3)) == (777, COMM_SUCCESS, 0)
     handler.closePort()
     again.close()
+
+
+def due(requests: list[tuple[float, bytes]], chain: str, pace: float = 1.0, early: float = 0.0) -> list[float]:
+    """When the replies to requests have to leave that are heard at those times [µs]."""
+    made, times = Chain(profiles.servos(chain, 0)), Timetable(pace, early / 1e6)
+    for servo in made.servos:
+        servo.put("Return_Delay_Time", 0 if servo.id != 2 else 100)  # 200 µs
+    found = []
+    for now, packet in requests:
+        times.request(len(packet), now / 1e6, 1_000_000)
+        found += [times.reply(reply, 1_000_000) * 1e6 for reply in made.handle(packet, 1_000_000)]
+    return found
+
+
+def feetech(number: int, instruction: int, *data: int) -> bytes:
+    body = bytes([number, len(data) + 2, instruction, *data])
+    return b"\xff\xff" + body + bytes([checksum(body)])
+
+
+def test_every_byte_takes_its_ten_bits_and_a_servo_its_delay() -> None:
+    """By computed time: what a machine makes of it is in tests/benchmarks/emulator.py."""
+    positions, goals = feetech(0xFE, 0x82, 56, 2, 1, 2, 3), feetech(0xFE, 0x83, 42, 2, 1, 0, 8)
+    assert (len(positions), len(goals)) == (11, 11)
+    heard = 1000.0
+    assert due([(heard, positions)], "so101") == pytest.approx([heard + 190, heard + 470, heard + 550])
+    assert due([(heard, positions)], "so101", pace=0.5) == pytest.approx([heard + 95, heard + 235, heard + 275])
+    assert due([(heard, positions)], "so101", pace=0.0) == pytest.approx([heard] * 3)
+    assert due([(heard, positions)], "so101", early=60.0)[-1] == pytest.approx(heard - 60 + 550)
+    assert due([(heard, goals), (heard, positions)], "so101")[-1] == pytest.approx(heard + 110 + 550), "one by one"
+    assert due([(heard, positions), (2000.0, positions)], "so101")[-1] == pytest.approx(2550.0), "idle in between"
+    request = b"\xff\xff\xfd\x00\x01\x07\x00\x02\x84\x00\x04\x00"
+    request += crc16(request).to_bytes(2, "little")
+    assert due([(heard, request)], "koch") == pytest.approx([heard + (14 + 15) * 10])
 
 
 def test_unpaced_it_answers_at_once() -> None:

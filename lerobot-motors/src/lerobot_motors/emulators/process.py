@@ -1,7 +1,8 @@
 """The emulator's own process: a pty, a chain on it, and the time the bytes take.
 
-A reply is handed over when its last byte would have arrived at the set baud rate: long waits sleep, the last fraction of a
-millisecond spins, because the scheduler alone is late by a byte or two. Ends when its standard input closes or its parent is
+A reply is handed over such that the host has its last byte when it would have arrived at the set baud rate: sooner by what the
+pty itself takes, and never before the request. Long waits sleep, the last fraction of a millisecond spins, because the scheduler
+alone is late by a byte or two. Ends when its standard input closes or its parent is
 gone. Imports nothing heavy, so that it starts in a fraction of a second.
 """
 
@@ -24,9 +25,10 @@ from pathlib import Path
 
 from lerobot_core.errors import ConfigError
 from lerobot_core.priority import real_time
-from lerobot_motors.emulators import faults, profiles
-from lerobot_motors.emulators.chain import Chain, Reply
+from lerobot_motors.emulators import faults, handover, profiles
+from lerobot_motors.emulators.chain import Chain
 from lerobot_motors.emulators.memory import Memory
+from lerobot_motors.emulators.timetable import Timetable
 
 #: Longest the shared state goes without being written [s].
 REFRESH = 0.004
@@ -34,8 +36,6 @@ REFRESH = 0.004
 STALE = 0.001
 #: Part of a wait that spins instead of sleeping [s].
 SPIN = 0.0003
-#: What a pty takes to hand a request and its reply over when nothing else runs, which a wire would not [s].
-HANDOVER = 30e-6
 #: Standard speeds of a terminal → bits per second.
 SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}
 #: Asks Linux for a speed that has no name (ioctl_tty(2)); the answer ends in the output speed.
@@ -49,17 +49,18 @@ class Line:
         chain: the servos.
         memory: where their state is shown.
         options: the command line.
+        handover: what the pty takes of the time of a request and its reply [s].
     """
 
-    def __init__(self, chain: Chain, memory: Memory, options: argparse.Namespace) -> None:
+    def __init__(self, chain: Chain, memory: Memory, options: argparse.Namespace, handover: float) -> None:
         self._chain, self._memory, self._options = chain, memory, options
         self._master = self._slave = -1
         self._buffer = bytearray()
         self._due: list[tuple[float, int, bytes]] = []
         self._sent = 0
-        self._wire_free = 0.0
         self._started = self._moved = time.monotonic()
         self._refreshed = 0.0
+        self._timetable = Timetable(options.pace, handover)
         self._blocks = {
             name: memory.block(name) for name in ("positions", "goals", "torque", "loads", "status", "hand")
         }
@@ -72,13 +73,13 @@ class Line:
 
     def serve(self) -> None:
         """Answer until nobody wants it any more."""
-        parent = os.getppid()
+        parent, ended = os.getppid(), sys.stdin.fileno()
         while os.getppid() == parent:
             wait = self._deliver()
-            listened = [sys.stdin] if self._master < 0 else [sys.stdin, self._master]
+            listened = [ended] if self._master < 0 else [ended, self._master]
             readable, _, _ = select.select(listened, [], [], wait)
             now = time.monotonic()
-            if sys.stdin in readable and not os.read(sys.stdin.fileno(), 64):
+            if ended in readable and not os.read(ended, 64):
                 return
             if self._master in readable:
                 self._receive(now)
@@ -111,31 +112,24 @@ class Line:
             if left > SPIN:
                 return min(left - SPIN, REFRESH)
             when, _, packet = heapq.heappop(self._due)
-            while time.monotonic() < when:
-                pass
             while self._due and self._due[0][0] <= when:
                 packet += heapq.heappop(self._due)[2]
             with contextlib.suppress(BlockingIOError):  # nobody reads: the bytes are gone, as on a wire
+                while time.monotonic() < when:
+                    pass
                 os.write(self._master, packet)
         return REFRESH
 
     def _receive(self, now: float) -> None:
         self._buffer += os.read(self._master, 4096)
         baud = _baud(self._slave)
-        byte = self._options.pace * 10 / baud if baud else 0.0
-        heard = now - HANDOVER * bool(self._options.pace)
         for packet in self._chain.wire.split(self._buffer):
-            self._wire_free = max(heard, self._wire_free) + len(packet) * byte
+            self._timetable.request(len(packet), now, baud)
             if self._options.pace or self._chain.faults.any or now - self._moved >= STALE:
                 self._move(now)
             for reply in self._chain.handle(packet, baud):
-                self._schedule(reply, byte)
-
-    def _schedule(self, reply: Reply, byte: float) -> None:
-        if not reply.echo:
-            self._wire_free += self._options.pace * reply.delay + len(reply.packet) * byte
-        self._sent += 1
-        heapq.heappush(self._due, (self._wire_free + reply.late, self._sent, reply.packet))
+                self._sent += 1
+                heapq.heappush(self._due, (self._timetable.reply(reply, baud), self._sent, reply.packet))
 
     def _move(self, now: float) -> None:
         """Move every servo to where it is now."""
@@ -192,10 +186,10 @@ def main() -> None:
     chain = Chain(profiles.servos(options.chain, options.seed, options.gravity), wrong)
     memory = Memory(options.state, create=True)
     try:
-        line = Line(chain, memory, options)
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
         with real_time():  # a servo does not wait for the machine's other work
+            line = Line(chain, memory, options, handover.measure() if options.pace else 0.0)
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
             line.serve()
     finally:
         options.state.unlink(missing_ok=True)
