@@ -1,10 +1,10 @@
-"""What the serial bus costs and what faults do to it: `python tests/benchmarks/bus.py [--cycles N] [--lerobot PYTHON]`
+"""What the serial bus costs and what faults do to it: `python tests/benchmarks/bus.py [--only TABLE] [--cycles N] [--lerobot PYTHON]`
 
 Six STS3215 in a process of their own (`servo_line.py`). Three tables:
 
 - host cost: time of a sync read of six positions beyond that of the same bytes through `os.write` and `os.read`, servos answering
   at once; ours, the vendor's SDK, and lerobot where its interpreter is given. CPU while one servo is silent.
-- wire: rates at 1 Mbaud where every byte takes its time, beside what the wire allows.
+- wire: rates on an emulated SO-101 at 1 Mbaud, where every byte takes its time, beside what the wire allows.
 - faults: 1 % of the replies damaged, 0.5 % lost, one servo dead. A value that answers an older question is stale.
 """
 
@@ -18,16 +18,17 @@ import statistics
 import subprocess
 import sys
 import termios
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from scservo_sdk import GroupSyncRead, PacketHandler, PortHandler
 from servo_line import COUNTED
 
 from lerobot_core.priority import real_time
+from lerobot_motors import emulators
 from lerobot_motors.buses.choose import bus_for
 from lerobot_motors.buses.feetech.codec import CODECS
 from lerobot_motors.buses.serial_bus import SerialBus
@@ -40,6 +41,8 @@ POSITION = 56
 READ_SECONDS, WRITE_SECONDS = 62e-5, 26e-5
 #: Cycles of each in a row.
 BLOCK = 50
+#: How often each of the rates is measured.
+TURNS = 5
 #: Where deadlines are not what is measured: a pty hands bytes over when the machine has time [ms].
 PTY_SLACK = 100.0
 
@@ -198,79 +201,103 @@ def silent_cpu(questions: int = 100) -> dict[str, float]:
 
 
 def wire_rates(cycles: int) -> dict[str, dict[str, float]]:
-    """Rates at the pace of the wire [Hz], beside those of the wire and of the raw bytes."""
+    """Rates at the pace of the wire [Hz], beside those of the wire and of the raw bytes; medians of TURNS in turns."""
     goals = dict.fromkeys((f"m{number}" for number in IDS), 2048)
-    found: dict[str, dict[str, float]] = {}
-    with line("--baud=1000000") as path, real_time():
-        with connected(path, slack_ms=PTY_SLACK) as bus:
+    packet = CODECS[0].sync_write(42, {number: (2048).to_bytes(2, "little") for number in IDS})
+    emulator = emulators.open_port("emulated://so101?name=wire-rates")
+    times: dict[str, list[float]] = {}
+    with connected(emulator.path, slack_ms=PTY_SLACK) as bus, real_time():
+        for name in bus.motors:
+            bus.write("Lock", name, 0)
+            bus.write("Return_Delay_Time", name, 0)
 
-            def both() -> None:
-                bus.latest("Present_Position", normalize=False)
-                bus.sync_write("Goal_Position", goals, normalize=False)
+        def both() -> None:
+            bus.latest("Present_Position", normalize=False)
+            bus.sync_write("Goal_Position", goals, normalize=False)
 
-            read = lambda: bus.latest("Present_Position", normalize=False)  # noqa: E731
-            ours = {"read": 1 / each(read, cycles), "read and write": 1 / each(both, cycles)}
-        floor = {}
-        goal = CODECS[0].sync_write(42, dict.fromkeys(IDS, bytes(2)))
-        for name, then in {"read": b"", "read and write": goal}.items():
-            cycle, close = raw(path, then)
-            floor[name] = 1 / each(cycle, cycles)
-            close()
-    for name, seconds in {"read": READ_SECONDS, "read and write": READ_SECONDS + WRITE_SECONDS}.items():
-        found[name] = {"ours": ours[name], "wire": 1 / seconds, "raw bytes": floor[name]}
-    return found
+        raw_read, close_read = raw(emulator.path)
+        raw_both, close_both = raw(emulator.path, packet)
+        cycle_of = {
+            "read": lambda: bus.latest("Present_Position", normalize=False),
+            "raw read": raw_read,
+            "read and write": both,
+            "raw read and write": raw_both,
+        }
+        for _ in range(TURNS):
+            for name, cycle in cycle_of.items():
+                times.setdefault(name, []).append(each(cycle, cycles // TURNS))
+        close_read()
+        close_both()
+    emulator.close()
+    wire = {"read": READ_SECONDS, "read and write": READ_SECONDS + WRITE_SECONDS}
+    return {
+        name: {
+            "ours": 1 / statistics.median(times[name]),
+            "wire": 1 / seconds,
+            "raw bytes": 1 / statistics.median(times[f"raw {name}"]),
+        }
+        for name, seconds in wire.items()
+    }
 
 
-class Probe:
-    """A thread that only sleeps: when it wakes up late, the machine stood still, not the bus."""
+#: Only sleeps, on one core and before everything else: when it wakes up late, the machine stood still, not the bus. Gives its
+#: pauses when it is told to end.
+PROBE = """
+import contextlib, os, select, sys, time
+os.sched_setaffinity(0, {int(sys.argv[1])})
+with contextlib.suppress(PermissionError):
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(2))
+last = time.monotonic()
+while not select.select([sys.stdin], [], [], 0.001)[0]:
+    now = time.monotonic()
+    if now - last > 0.0015:
+        print(last, now)
+    last = now
+"""
 
-    def __init__(self) -> None:
-        self.pauses: list[tuple[float, float]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
 
-    def __enter__(self) -> Probe:
-        self._thread.start()
+class Probes:
+    """One on each core, in processes of their own: what holds up this one is the bus's.
+
+    Attributes:
+        pauses: (beginning, end) of each pause of the machine [s, monotonic], in order; when it is over.
+    """
+
+    def __enter__(self) -> Probes:
+        self._running = [
+            subprocess.Popen(
+                [sys.executable, "-c", PROBE, str(core)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            for core in os.sched_getaffinity(0)
+        ]
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        said = "".join(probe.communicate()[0] for probe in self._running)
+        self.pauses = sorted((float(start), float(end)) for start, end in map(str.split, said.splitlines()))
 
-    def _watch(self) -> None:
-        with real_time():
-            last = time.monotonic()
-            while not self._stop.is_set():
-                time.sleep(0.001)
-                now = time.monotonic()
-                if now - last > 0.0015:
-                    self.pauses.append((last, now))
-                last = now
-
-    def seen(self, spans: list[tuple[float, float]]) -> list[bool]:
-        """Which of the time spans, in order, a pause overlaps."""
-        overlapping, index = [], 0
-        for start, end in spans:
-            while index < len(self.pauses) and self.pauses[index][1] < start:
-                index += 1
-            overlapping.append(index < len(self.pauses) and self.pauses[index][0] < end)
+    def seen(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Which of the time spans (N,), in order, a pause overlaps (N,)."""
+        overlapping = np.zeros(len(starts), bool)
+        for start, end in self.pauses:
+            overlapping[np.searchsorted(ends, start) : np.searchsorted(starts, end)] = True
         return overlapping
 
 
 def faults(cycles: int) -> dict[str, float]:
     """Stalls, fresh values of the live servos and stale ones, at the pace of the wire."""
-    spans: list[tuple[float, float]] = []
+    starts, ends = np.zeros(cycles), np.zeros(cycles)
     fresh = stale = live = 0
     options = ("--baud=1000000", "--corrupt=0.01", "--lost=0.005", f"--dead={DEAD}", "--count")
-    with line(*options) as path, connected(path, patience_s=1e9) as bus, Probe() as probe, real_time():
+    with line(*options) as path, connected(path, patience_s=1e9) as bus, Probes() as probes, real_time():
         alive = [f"m{number}" for number in IDS if number != DEAD]
         bus.latest("Present_Position", alive, normalize=False)
         seen = bus._recent._seen[POSITION, 2]
         seen[DEAD] = seen[IDS[0]]  # as if it had died just now
-        for _ in range(cycles):
-            asked, start = bus.health.transactions, time.monotonic()
+        for cycle in range(cycles):
+            asked, starts[cycle] = bus.health.transactions, time.monotonic()
             readings = bus.latest("Present_Position", normalize=False, num_retry=2)
-            spans.append((start, time.monotonic()))
+            ends[cycle] = time.monotonic()
             last = bus.health.transactions
             for name in alive:
                 value, _, missed = readings[name]
@@ -278,43 +305,63 @@ def faults(cycles: int) -> dict[str, float]:
                 if not missed:
                     fresh += 1
                     stale += not 0 < (value - asked) % COUNTED <= last - asked
-        health = bus.health.line()
-    quiet = [end - start for (start, end), seen in zip(spans, probe.seen(spans), strict=True) if not seen]
-    quiet.sort()
-    print(health)
+        print(bus.health.line())
+    quiet = np.sort((ends - starts)[~probes.seen(starts, ends)])
+    worst = float(quiet[min(len(quiet) - 1, int(len(quiet) * 0.9999))])
     return {
         "cycles": cycles,
         "cycles in pauses of the machine": cycles - len(quiet),
-        "median ms": statistics.median(quiet) * 1e3,
-        "p99.99 ms": quiet[min(len(quiet) - 1, int(len(quiet) * 0.9999))] * 1e3,
-        "p99.99 beyond the wire ms": (quiet[min(len(quiet) - 1, int(len(quiet) * 0.9999))] - READ_SECONDS) * 1e3,
+        "median ms": float(np.median(quiet)) * 1e3,
+        "p99.99 ms": worst * 1e3,
+        "p99.99 beyond the wire ms": (worst - READ_SECONDS) * 1e3,
+        "longest beyond the wire ms": (float(quiet[-1]) - READ_SECONDS) * 1e3,
         "live values fresh %": 100 * fresh / live,
         "stale values": stale,
     }
 
 
+def show_host(cycles: int, lerobot: str | None) -> dict[str, object]:
+    cost, cpu = host_cost(cycles, lerobot), silent_cpu()
+    print(f"{'sync read of 6':24}{'µs beyond the floor':>22}")
+    for name, spent in cost.items():
+        print(f"{name:24}{spent:22.1f}" + (" (itself)" if name == "floor" else ""))
+    for name, spent in cpu.items():
+        print(f"{'silent servo, ' + name:30}{spent:9.3f} ms CPU")
+    return {"host_us": cost, "silent_cpu_ms": cpu}
+
+
+def show_wire(cycles: int) -> dict[str, object]:
+    rates = wire_rates(cycles)
+    print(f"\n{'at 1 Mbaud':24}{'Hz':>9}{'of the wire':>14}{'raw bytes Hz':>14}")
+    for name, rate in rates.items():
+        print(f"{name:24}{rate['ours']:9.0f}{100 * rate['ours'] / rate['wire']:13.1f}%{rate['raw bytes']:14.0f}")
+    return {"wire": rates}
+
+
+def show_faults(cycles: int) -> dict[str, object]:
+    print()
+    spoilt = faults(cycles)
+    for name, value in spoilt.items():
+        print(f"{name:34}{value:12.3f}")
+    return {"faults": spoilt}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("host", "wire", "faults"), help="one of the tables")
     parser.add_argument("--cycles", type=int, default=2000, help="of each measurement")
     parser.add_argument("--fault-cycles", type=int, default=10_000)
     parser.add_argument("--lerobot", help="interpreter that has lerobot")
     options = parser.parse_args()
-    cost = host_cost(options.cycles, options.lerobot)
-    print(f"{'sync read of 6':24}{'µs beyond the floor':>22}")
-    for name, spent in cost.items():
-        print(f"{name:24}{spent:22.1f}" + (" (itself)" if name == "floor" else ""))
-    cpu = silent_cpu()
-    for name, spent in cpu.items():
-        print(f"{'silent servo, ' + name:30}{spent:9.3f} ms CPU")
-    rates = wire_rates(options.cycles)
-    print(f"\n{'at 1 Mbaud':24}{'Hz':>9}{'of the wire':>14}{'raw bytes Hz':>14}")
-    for name, rate in rates.items():
-        print(f"{name:24}{rate['ours']:9.0f}{100 * rate['ours'] / rate['wire']:13.1f}%{rate['raw bytes']:14.0f}")
-    print()
-    spoilt = faults(options.fault_cycles)
-    for name, value in spoilt.items():
-        print(f"{name:34}{value:12.3f}")
-    print(json.dumps({"host_us": cost, "silent_cpu_ms": cpu, "wire": rates, "faults": spoilt}))
+    tables: dict[str, Callable[[], dict[str, object]]] = {
+        "host": lambda: show_host(options.cycles, options.lerobot),
+        "wire": lambda: show_wire(options.cycles),
+        "faults": lambda: show_faults(options.fault_cycles),
+    }
+    found: dict[str, object] = {}
+    for table in [options.only] if options.only else tables:
+        found |= tables[table]()
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

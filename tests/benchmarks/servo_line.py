@@ -15,9 +15,12 @@ import time
 import tty
 
 from lerobot_core.priority import real_time
+from lerobot_motors.emulators import handover
 
 READ, WRITE, SYNC_READ = 2, 3, 0x82
 POSITION = 56
+#: Part of a wait that spins instead of sleeping [s]: the system stops what never sleeps for 50 ms of each second.
+SPIN = 300e-6
 #: Positions have 15 bits and a sign.
 COUNTED = 1 << 15
 
@@ -65,20 +68,21 @@ class Servos:
         return reply
 
 
-def serve(servos: Servos, master: int, baud: int) -> None:
-    """Answer until standard input closes. With a baud rate, a reply is handed over when its last byte would be there."""
+def serve(servos: Servos, master: int, baud: int, early: float) -> None:
+    """Answer until standard input closes. With a baud rate, the host has a reply when its last byte would be there."""
     buffer, byte = b"", 10 / baud if baud else 0.0
     while True:
         ready, _, _ = select.select([master, sys.stdin], [], [])
         if sys.stdin in ready:
             return
         buffer += os.read(master, 4096)
-        due = time.monotonic()
+        due = time.monotonic() - early
         while len(buffer) >= 4 and len(buffer) >= buffer[3] + 4:
             packet, buffer = buffer[: buffer[3] + 4], buffer[buffer[3] + 4 :]
             reply = servos.answer(packet)
             if baud:
                 due += (len(packet) + len(reply)) * byte
+                time.sleep(max(0.0, due - time.monotonic() - SPIN))
                 while time.monotonic() < due:
                     pass
             if reply:
@@ -97,10 +101,11 @@ def main() -> None:
     options = parser.parse_args()
     master, slave = os.openpty()
     tty.setraw(slave)
-    sys.stdout.write(os.ttyname(slave) + "\n")
-    sys.stdout.flush()
     with real_time():  # a servo does not wait for the machine's other work
-        serve(Servos(options), master, options.baud)
+        early = handover.measure() if options.baud else 0.0
+        sys.stdout.write(os.ttyname(slave) + "\n")
+        sys.stdout.flush()
+        serve(Servos(options), master, options.baud, early)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,27 @@ def test_a_value_given_up_is_not_taken_for_a_new_one_of_the_same_register(make: 
     assert bus.health.late == bus.health.servos[1].late == 1
 
 
+def test_replies_that_a_standing_machine_held_back_answer_no_later_question(make: Make) -> None:
+    """Nobody answers for longer than there are sizes to ask for; then all replies come, each behind a later question."""
+    held = 0.4
+
+    def stand_still(number: int, _: bytes, replies: list[bytes]) -> list[bytes | float]:
+        position = (number % 32768).to_bytes(2, "little")
+        sent: list[bytes | float] = [status(reply[2], position + reply[7:-1]) for reply in replies]
+        return [held, *sent] if number == 2 else sent
+
+    bus, _ = make(stand_still, slack_ms=1.0, patience_s=60.0)
+    bus.latest("Present_Position", normalize=False)
+    fresh, until = 0, time.monotonic() + 3 * held
+    while time.monotonic() < until or fresh < 3:
+        assert time.monotonic() < until + 10, "the servos are not asked again"
+        before = bus.health.transactions
+        for value, _, missed in bus.latest("Present_Position", normalize=False).values():
+            assert missed or before < value <= bus.health.transactions, "an older question was answered"
+            fresh += not missed
+    assert bus.health.late > 0
+
+
 @pytest.mark.parametrize("noise", [b"\xff\xff", b"\xff", b"\x00\xff\xff\x63\x00", status(9, b"\1\2"), status(1, b"\1")])
 def test_what_is_no_reply_to_the_question_is_dropped(make: Make, noise: bytes) -> None:
     bus, _ = make(lambda _, __, replies: [noise, *replies])

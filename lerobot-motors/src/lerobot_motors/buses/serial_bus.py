@@ -241,7 +241,7 @@ class SerialBus:
         A reply that does not come or comes damaged is the miss of its servo: its last value stays, with the stamp it had.
 
         Args:
-            num_retry: how often those that are missing are asked again; together it may take 1 ms longer.
+            num_retry: how often those that are missing are asked again; together it may take 0.7 ms longer.
 
         Raises:
             DeviceTimeout: a servo never answered, or has been silent for longer than `config.patience_s`.

@@ -1,7 +1,8 @@
 """Transactions with servos by id and address: one question, its replies, a deadline. Knows no names, registers and units.
 
 No reply is taken for the answer to another question. Packets carry no number, but a servo answers in the order it was asked and a
-reply shows its size: a servo that still owes one is next asked for another size, a byte or two more than needed.
+reply shows its size: a servo that still owes one is next asked for another size, a byte or two more than needed. Where it owes
+all sizes, as after the machine stood still, its next reply only says which of them it owes no more.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ SERIAL_SLACK, EMULATED_SLACK = 2.0, 25.0
 SCAN_SLACK = 10.0
 #: Longest delay a servo can be set to before it replies [s]: 254 times 2 µs; assumed until its setting is known.
 LONGEST_DELAY = 0.508e-3
-#: A reply is owed this long at least [s]: no adapter holds bytes back longer.
-OWED = 0.1
-#: How many sizes a question can have.
-SIZES = 16
+#: A reply is owed this long while others answer [s]: no adapter holds bytes back longer; and this long while nobody does, when a
+#: machine that stands still may hold back all.
+OWED, OWED_IN_SILENCE = 0.1, 10.0
+#: How many sizes a question can have, and one that no reply has.
+SIZES, NONE = 16, -1
 #: How long a late reply of no distinct size may still trickle in [s].
 SETTLE = 0.002
 #: Bits of a byte on the wire.
@@ -82,7 +84,10 @@ class Wire:
         self.delays: dict[int, float] = {}
         self._byte = BITS / baudrate
         self._lock = threading.Lock()
-        self._owed: dict[int, dict[int, float]] = {}
+        self._owed: dict[
+            int, list[tuple[int, float]]
+        ] = {}  # size of the reply and when it was asked for, in that order
+        self._answered = 0.0  # when the last question was asked that somebody answered
         self._emulator = emulators.open_port(path) if emulators.is_emulated(path) else None
         usual = EMULATED_SLACK if self._emulator else SERIAL_SLACK
         self.slack = (usual if slack_ms is None else slack_ms) / 1e3
@@ -184,12 +189,12 @@ class Wire:
         return self._transact(ask)
 
     def _read_one(self, codec: Codec, servo: int, address: int, size: int, until: float | None) -> Gathered:
-        asked = self._distinct((servo,), size)
-        return self._ask(codec, codec.read(servo, address, asked), (servo,), asked, until)
+        asked, known = self._distinct((servo,), size)
+        return self._ask(codec, codec.read(servo, address, asked), (servo,), asked, until, known=known)
 
     def _read_all(self, codec: Codec, servos: Sequence[int], address: int, size: int, until: float | None) -> Gathered:
-        asked = self._distinct(servos, size)
-        return self._ask(codec, codec.sync_read(servos, address, asked), servos, asked, until)
+        asked, known = self._distinct(servos, size)
+        return self._ask(codec, codec.sync_read(servos, address, asked), servos, asked, until, known=known)
 
     def _ask(
         self,
@@ -199,21 +204,29 @@ class Wire:
         size: int | None,
         until: float | None,
         slack: float | None = None,
+        known: bool = True,
     ) -> Gathered:
-        """Send, and gather replies of `size` bytes (None: of any) until all are there or the deadline has passed."""
+        """Send, and gather replies of `size` bytes (None: of any) until all are there or the deadline has passed.
+
+        Where they are not `known` from those to older questions, none is taken for an answer.
+        """
         self._drain(codec)
         slack = self.slack if slack is None else slack
         self.port.send(packet)
         started = time.monotonic()
         deadline = started + self.seconds(codec, servos, size or 0, len(packet)) + slack
-        found = self._gather(codec, packet, servos, size, deadline if until is None else min(deadline, until), slack)
+        if until is not None:
+            deadline = min(deadline, until)
+        found = self._gather(codec, packet, servos, size if known else NONE, deadline, slack)
+        if found.replies:
+            self._answered = started
         if len(found.replies) == len(servos) and not self._owed:
             return found
         for servo in servos:
             if servo in found.replies:
                 self._owed.pop(servo, None)
             else:
-                self._owed.setdefault(servo, {})[size or 0] = started
+                self._owed.setdefault(servo, []).append((size or 0, started))
                 self.health.count(servo, "corrupt" if servo in found.damaged else "lost")
         return found
 
@@ -274,17 +287,14 @@ class Wire:
 
     # --- replies that may still come ----------------------------------------------------------------------------------
 
-    def _distinct(self, servos: Iterable[int], size: int) -> int:
-        """The next size that none of the servos owes."""
+    def _distinct(self, servos: Iterable[int], size: int) -> tuple[int, bool]:
+        """The next size that none of the servos owes, and whether there is one."""
         if not self._owed:
-            return size
+            return size, True
         self._forget()
-        owed = {other for servo in servos for other in self._owed.get(servo, ())}
-        for other in range(size, size + SIZES):
-            if other not in owed:
-                return other
-        self._settle(*servos)
-        return size
+        owed = {other for servo in servos for other, _ in self._owed.get(servo, ())}
+        free = next((other for other in range(size, size + SIZES) if other not in owed), None)
+        return (size, False) if free is None else (free, True)
 
     def _settle(self, *servos: int) -> None:
         """Wait out what servos owe, for a question whose reply has no other size."""
@@ -293,12 +303,10 @@ class Wire:
             time.sleep(SETTLE)
 
     def _forget(self) -> None:
-        before = time.monotonic() - max(OWED, 2 * self.slack)
-        for servo, sizes in list(self._owed.items()):
-            for size, asked in list(sizes.items()):
-                if asked < before:
-                    del sizes[size]
-            if not sizes:
+        before = max(self._answered - max(OWED, 2 * self.slack), time.monotonic() - OWED_IN_SILENCE)
+        for servo, owed in list(self._owed.items()):
+            self._owed[servo] = [(size, asked) for size, asked in owed if asked >= before]
+            if not self._owed[servo]:
                 del self._owed[servo]
 
     def _drain(self, codec: Codec) -> None:
@@ -310,10 +318,13 @@ class Wire:
                     self._note_late(status)
 
     def _note_late(self, status: Status) -> bool:
-        owed = self._owed.get(status.id, {}).pop(len(status.data), None) is not None
-        if owed:
-            self.health.count(status.id, "late")
-        return owed
+        """Whether it is the reply to an older question. What its servo owed before that does not come any more."""
+        sizes = [size for size, _ in self._owed.get(status.id, ())]
+        if len(status.data) not in sizes:
+            return False
+        del self._owed[status.id][: sizes.index(len(status.data)) + 1]
+        self.health.count(status.id, "late")
+        return True
 
 
 def _only(servo: int, found: Gathered) -> Status:
