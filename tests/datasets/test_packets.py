@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import os
 import pickle
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.video import decode, decoders
+from lerobot_datasets.video import colours, decode, decoders
 from lerobot_datasets.video.decode import Wanted
 from lerobot_datasets.video.decoders import Decoders, Source
 from lerobot_datasets.video.packets import PacketTable, Run
@@ -140,16 +141,37 @@ def test_floats_are_the_bytes_whatever_they_are_made_of(height: int, width: int,
     for plane in frame.planes:
         plane.update(rng.bytes(plane.buffer_size))
     out, whole = np.empty((3, height, width), np.float32), np.empty((height, width, 3), np.uint8)
-    table = SimpleNamespace(pixel_format=pixels, width=width, height=height)
-    decoders.write(frame, decoders.form("rgb24", out, table), out)
-    decoders.write(frame, decoders.form("rgb24", whole, table), whole)
+    for target in (out, whole):
+        colours.write(frame, colours.form("rgb24", target, pixels, width, height), target)
     np.testing.assert_array_equal(out, whole.transpose(2, 0, 1) / np.float32(255))
 
 
 def test_planes_are_used_where_they_may_be() -> None:
-    table = SimpleNamespace(pixel_format="yuv420p", width=64, height=48)
-    assert decoders.form("rgb24", np.empty(0, np.float32), table) == "gbrp"
-    assert decoders.form("rgb24", np.empty(0, np.uint8), table) == "rgb24"
+    assert colours.form("rgb24", np.empty(0, np.float32), "yuv420p", 64, 48) == "gbrp"
+    assert colours.form("rgb24", np.empty(0, np.uint8), "yuv420p", 64, 48) == "rgb24"
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (84, 84), (50, 66), (48, 62), (31, 33)])
+@pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "yuv420p10le", "nv12"])
+@pytest.mark.parametrize(("matrix", "limits"), [(2, 0), (2, 1), (2, 2), (1, 1), (5, 2), (9, 1)])
+def test_pictures_are_those_of_pyav(height: int, width: int, pixels: str, matrix: int, limits: int) -> None:
+    """Also where the conversion straight into an array would differ or write past its end; beside it nothing changes."""
+    frame, rng = av.VideoFrame(width, height, pixels), np.random.default_rng(1)
+    for plane in frame.planes:
+        plane.update(rng.bytes(plane.buffer_size))
+    frame.colorspace, frame.color_range = matrix, limits
+    memory = np.full((3, height, width, 3), 7, np.uint8)
+    colours.write(frame, "rgb24", memory[1])
+    np.testing.assert_array_equal(memory[1], frame.to_ndarray(format="rgb24"))
+    assert (memory[[0, 2]] == 7).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="found through the module that is linked to it")
+def test_pictures_are_written_straight_into_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(colours, "put", None)
+    frame, out = av.VideoFrame(64, 48, "yuv420p"), np.empty((48, 64, 3), np.uint8)
+    colours.write(frame, "rgb24", out)
+    np.testing.assert_array_equal(out, frame.to_ndarray(format="rgb24"))
 
 
 def test_tables_of_bytes_and_of_files(video: Path, tmp_path: Path) -> None:

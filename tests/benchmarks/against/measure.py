@@ -13,6 +13,9 @@ FPS = 30
 CAMERAS = ("observation.images.front", "observation.images.wrist")
 BATCH = 64
 
+#: Batches of a loader that come before its rate is taken.
+WARM = 9
+
 #: name of a case → dataset, offsets of its windows in frames
 WINDOWS: dict[str, tuple[str, dict[str, list[int]]]] = {
     "state": ("state", {}),
@@ -31,8 +34,14 @@ def windows(name: str) -> tuple[str, dict[str, list[float]] | None]:
     return dataset, {key: [frame / FPS for frame in offsets] for key, offsets in frames.items()} or None
 
 
-def rate(parts: Iterable[int], seconds: float) -> dict[str, float]:
-    """Items per second of an iteration, whose parts say how many items each brings. The first part is not counted.
+def rate(parts: Iterable[int], seconds: float, warm: int = 1) -> dict[str, float]:
+    """Items per second of an iteration, whose parts say how many items each brings. The first parts are not counted.
+
+    Args:
+        parts: items of each part.
+        seconds: how long to count.
+        warm: parts before counting. Batches that a loader's workers have in the making and in waiting lie in memory that
+            is touched for the first time, which takes a virtual machine longer than decoding does.
 
     Returns:
         items_per_s, and first_s: how long the first part took.
@@ -40,6 +49,9 @@ def rate(parts: Iterable[int], seconds: float) -> dict[str, float]:
     start = time.perf_counter()
     each = iter(parts)
     next(each)
+    first_s = time.perf_counter() - start
+    for _ in range(warm - 1):
+        next(each)
     begin = last = time.perf_counter()
     items = 0
     for count in each:
@@ -47,7 +59,7 @@ def rate(parts: Iterable[int], seconds: float) -> dict[str, float]:
         last = time.perf_counter()
         if last - begin > seconds:
             break
-    return {"items_per_s": items / max(last - begin, 1e-9), "first_s": begin - start}
+    return {"items_per_s": items / max(last - begin, 1e-9), "first_s": first_s}
 
 
 def memory(peak: bool = False) -> float:

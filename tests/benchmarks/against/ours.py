@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from measure import BATCH, CAMERAS, FPS, main, memory, rate, windows
+from measure import BATCH, CAMERAS, FPS, WARM, main, memory, rate, windows
 
 from lerobot_core.priority import real_time
 from lerobot_datasets import LeRobotDataset
@@ -25,7 +25,7 @@ def loader(folder: str, case: str, workers: str, uint8: str, seconds: str) -> di
     batches = torch.utils.data.DataLoader(
         dataset, batch_size=BATCH, shuffle=True, collate_fn=dataset.collate, **parallel
     )
-    return rate((len(batch["index"]) for batch in batches), float(seconds))
+    return rate((len(batch["index"]) for batch in batches), float(seconds), warm=WARM)
 
 
 def sequential(folder: str, case: str, uint8: str, seconds: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 from lerobot.datasets import LeRobotDataset, StreamingLeRobotDataset
-from measure import BATCH, CAMERAS, FPS, main, rate, windows
+from measure import BATCH, CAMERAS, FPS, WARM, main, rate, windows
 
 
 def opened(folder: str, case: str, **options: Any) -> LeRobotDataset:
@@ -23,7 +23,7 @@ def loader(folder: str, case: str, workers: str, uint8: str, seconds: str) -> di
     """Shuffled batches."""
     dataset = opened(folder, case, return_uint8=uint8 == "uint8")
     batches = torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=True, num_workers=int(workers))
-    return rate((len(batch["index"]) for batch in batches), float(seconds))
+    return rate((len(batch["index"]) for batch in batches), float(seconds), warm=WARM)
 
 
 def sequential(folder: str, case: str, uint8: str, seconds: str) -> dict[str, float]:

@@ -21,11 +21,11 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.video import decoders
+from lerobot_datasets.video import colours, decoders
 from lerobot_datasets.video.decoders import Source
 from lerobot_datasets.video.packets import PacketTable, Run
 
-RGB = decoders.RGB
+RGB = colours.RGB
 
 _INSTALL = "pip install torchcodec (a version built for the installed torch) and FFmpeg 4 to 8, or choose pyav"
 
@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
     Attributes:
         path: the video.
         times: of the frames (n,) [s], in any order and as often as you like.
-        out: what is to be filled, (N, …) of the forms of `decoders.put`.
+        out: what is to be filled, (N, …) of the forms of `colours.put`.
         slots: the place in `out` of each time (n,).
         pixels: pixel format to decode to.
         distances: of the codes of a depth video (4096,), where `out` takes distances.
@@ -103,7 +103,7 @@ class PyavDecoder:
         slots: dict[int, list[int]] = {}
         for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
             slots.setdefault(packet, []).append(slot)
-        source.pixels = decoders.form(wanted.pixels, wanted.out, table)
+        source.pixels = colours.form(wanted.pixels, wanted.out, table.pixel_format, table.width, table.height)
         if ahead and decoders.process.has(source, packets):
             self._fill(list(table.runs(packets)), wanted, slots, ahead)  # not worth a thread
             return []
@@ -121,7 +121,7 @@ class PyavDecoder:
             if packet not in mine:
                 continue
             first, *others = slots[packet]
-            decoders.write(frame, self._source.pixels, wanted.out[first], wanted.distances)
+            colours.write(frame, self._source.pixels, wanted.out[first], wanted.distances)
             for slot in others:
                 wanted.out[slot] = wanted.out[first]
 
@@ -157,7 +157,7 @@ class TorchcodecDecoder:
         _require_near(self._path, times, batch.pts_seconds.numpy(), tolerance_s)
         pictures = batch.data.numpy()
         for slot, i in zip(wanted.slots.tolist(), back.tolist(), strict=True):
-            decoders.put(pictures[i], wanted.out[slot])
+            colours.put(pictures[i], wanted.out[slot])
 
     def close(self) -> None:
         self._decoder = None

@@ -10,22 +10,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from lerobot_core.errors import DataError
+from lerobot_datasets.video import colours
 from lerobot_datasets.video.packets import PacketTable, Run
-
-#: Pixel format of pictures; any other is of distance codes.
-RGB = "rgb24"
-
-#: The same values as RGB, in planes of green, blue and red: floats are made of them in less than half the time.
-_PLANES = "gbrp"
 
 #: What decoders and recent frames of a process may take unless told otherwise [bytes].
 CAP = 128 << 20
@@ -60,7 +52,7 @@ class Source:
     def __init__(self, table: PacketTable, read: Read) -> None:
         self.table, self.read = table, read
         #: Pixel format of the frames that are kept.
-        self.pixels = RGB
+        self.pixels = colours.RGB
         self.number = next(_numbers)
         #: Position in `table.shown` of the last frame asked for, and how many questions went on from the one before.
         self.last, self.streak = -2, 0
@@ -151,8 +143,8 @@ class PacketDecoder:
                 self._context.flush_buffers()
             self._inside.clear()
             self.source, self._begin, self._next = source.number, run.begin, run.begin
-        wanted = {int(i) for i in run.wanted}
-        last, newest = int(run.wanted[-1]), int(table.pts[run.wanted].max())
+        wanted, last = set(run.wanted.tolist()), int(run.wanted[-1])
+        newest = int(table.pts[run.wanted].max()) if ahead else 0
         for packet in source.packets(self._next, min(last + _AHEAD * (ahead and table.delays), len(table) - 1)):
             self._inside[packet.pts] = self._next
             self._next += 1
@@ -219,11 +211,13 @@ class Decoders:
                 kept[packet] = recent[packet]
                 yield packet, recent[packet]
             if len(known) < len(run.wanted):
-                missing = np.setdiff1d(run.wanted, known) if known else run.wanted
-                rest = Run(int(source.table.begins[missing].min()), missing)
+                rest = run
+                if known:
+                    missing = np.setdiff1d(run.wanted, known)
+                    rest = Run(int(source.table.begins[missing].min()), missing)
                 for packet, frame in self._decoded(source, rest, ahead and run is runs[-1]):
                     if ahead:
-                        frame = kept[packet] = converted(frame, source.pixels)
+                        frame = kept[packet] = colours.converted(frame, source.pixels)
                         if len(kept) > most:
                             del kept[next(iter(kept))]
                     yield packet, frame
@@ -313,79 +307,3 @@ process = Decoders()
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=process._forget)
-
-#: Conversions that are set up and not in use: setting one up costs more than converting a small picture.
-_colours: deque[VideoReformatter] = deque()
-
-
-def converted(frame: av.VideoFrame, pixels: str) -> av.VideoFrame:
-    """A frame in another pixel format; itself when it has it."""
-    if frame.format.name == pixels:
-        return frame
-    colours = _colours.pop() if _colours else VideoReformatter()
-    out = colours.reformat(frame, format=pixels, threads=1)
-    _colours.append(colours)
-    return out
-
-
-def form(pixels: str, out: np.ndarray, table: PacketTable) -> str:
-    """The pixel format to decode to: floats are made of planes, where these hold the same values."""
-    if pixels != RGB or out.dtype != np.float32 or not _planes_agree(table.pixel_format, table.width, table.height):
-        return pixels
-    return _PLANES
-
-
-@cache
-def _planes_agree(pixel_format: str, width: int, height: int) -> bool:
-    """Whether FFmpeg converts such frames to planes as it does to RGB.
-
-    Each has code of its own for every pixel format and processor, and some leave out the last columns.
-    """
-    if not pixel_format:
-        return False
-    frame, rng = av.VideoFrame(width, height, pixel_format), np.random.default_rng(0)
-    for plane in frame.planes:
-        plane.update(rng.bytes(plane.buffer_size))
-    one, other = (converted(frame, pixels).to_ndarray() for pixels in (RGB, _PLANES))
-    return bool(np.array_equal(one, other))
-
-
-def write(frame: av.VideoFrame, pixels: str, out: np.ndarray, distances: np.ndarray | None = None) -> None:
-    """Put a frame into an array, with one copy; see `form` and `put`.
-
-    Raises:
-        DataError: the frame is of another size.
-    """
-    height, width = out.shape[:2] if out.dtype != np.float32 else out.shape[1:]
-    if (frame.height, frame.width) != (height, width):
-        raise DataError(f"a frame is {frame.height}x{frame.width}, the others are {height}x{width}")
-    planes = converted(frame, pixels).planes
-    if pixels == _PLANES:
-        green, blue, red = (_lines(plane, np.uint8)[:, :width] for plane in planes)
-        for plane, channel in zip((red, green, blue), out, strict=True):
-            np.divide(plane, np.float32(255), out=channel, dtype=np.float32)
-    elif pixels == RGB:
-        put(_lines(planes[0], np.uint8)[:, : 3 * width].reshape(height, width, 3), out)
-    else:
-        put(_lines(planes[0], np.uint16)[:, :width], out, distances)
-
-
-def _lines(plane: av.video.plane.VideoPlane, kind: type[np.generic]) -> np.ndarray:
-    """The values of a plane, whose lines end in padding."""
-    return np.frombuffer(plane, kind).reshape(plane.height, -1)
-
-
-def put(picture: np.ndarray, out: np.ndarray, distances: np.ndarray | None = None) -> None:
-    """Put a picture into an array of the form that is wanted.
-
-    Args:
-        picture: (H, W, 3) uint8, or codes of distances (H, W) uint16.
-        out: (H, W, 3) uint8 or (H, W) uint16 as they are; (3, H, W) float32 from 0 to 1, or (1, H, W) float32 of distances.
-        distances: of the codes (4096,).
-    """
-    if distances is not None:
-        np.take(distances, picture, out=out[0], mode="clip")
-    elif out.dtype == np.float32:
-        np.divide(picture.transpose(2, 0, 1), np.float32(255), out=out, dtype=np.float32)
-    else:
-        out[...] = picture
