@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
 import os
 import pickle
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import av
