@@ -8,6 +8,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.video import colours, decode, decoders
+from lerobot_datasets.video import boxes, colours, decode, decoders, packets
 from lerobot_datasets.video.decode import Wanted
 from lerobot_datasets.video.decoders import Decoders, Source
 from lerobot_datasets.video.packets import PacketTable, Run
@@ -185,6 +186,90 @@ def test_tables_of_bytes_and_of_files(video: Path, tmp_path: Path) -> None:
     (tmp_path / "table").write_bytes(data[:-3])
     with pytest.raises(ValueError, match=r"multiple|reshape"):
         PacketTable.load(tmp_path / "table")
+
+
+CONTAINERS = {
+    "end": {},
+    "first": {"movflags": "faststart"},
+    "negative": {"movflags": "negative_cts_offsets"},
+    "unedited": {"use_editlist": "0"},
+    "key": {"movflags": "frag_keyframe"},
+    "delayed": {"movflags": "frag_keyframe+delay_moov"},
+    "dash": {"movflags": "dash"},
+    "cmaf": {"movflags": "cmaf"},
+    "each": {"movflags": "frag_every_frame+empty_moov+default_base_moof"},
+}
+
+
+@pytest.mark.parametrize(("kind", "container"), [*product(["h264-reordered"], CONTAINERS), ("hevc-open", "end")])
+def test_the_boxes_say_what_reading_the_whole_file_gives(tmp_path: Path, kind: str, container: str) -> None:
+    path = written(tmp_path / "v.mp4", *KINDS[kind][:2], CONTAINERS[container])
+    same_as_read(path, PacketTable.of(path))
+
+
+def same_as_read(path: Path, table: PacketTable) -> None:
+    with av.open(str(path)) as file:
+        want = packets._demuxed(file, file.streams.video[0])
+        assert PacketTable(**packets._described(file.streams.video[0]), **want).kind == table.kind
+    read = np.isin(table.pos, want["pos"])  # others lie before the key frame of the first that is shown
+    assert not table.is_shown[~read].any()
+    for name in ("pos", "size", "is_key", "is_shown"):
+        np.testing.assert_array_equal(getattr(table, name)[read], want[name])
+    np.testing.assert_array_equal((table.pts - table.start)[read], want["pts"] - want["start"])
+    assert table.rate == FPS
+
+
+@pytest.mark.parametrize("shift", [-5, 7])
+def test_a_video_that_begins_before_or_after_its_time(tmp_path: Path, shift: int) -> None:
+    """Frames before time 0 are cut off by an edit list; a video that begins later has a pause in front."""
+    path = tmp_path / "shifted.mp4"
+    with (
+        av.open(str(written(tmp_path / "v.mp4", *KINDS["h264"]))) as source,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as out,
+    ):
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                step = round(Fraction(shift, FPS) / packet.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts + step, packet.dts + step, stream
+                out.mux(packet)
+    table = PacketTable.of(path)
+    same_as_read(path, table)
+    assert int(table.is_shown.sum()) == LENGTH + min(shift, 0)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_broken_boxes_are_refused(video: Path, data: st.DataObject) -> None:
+    """Whatever is in them: what comes out fits the file, or it is said that the boxes are unusual."""
+    whole = bytearray(video.read_bytes())
+    starts = [at for name in (b"moov", b"moof") for at in range(len(whole)) if whole.startswith(name, at)]
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.sampled_from(starts)) + data.draw(st.integers(-4, 900))
+        if at < len(whole):
+            whole[at] = data.draw(st.sampled_from([0, 1, 2, 127, 128, 255]))
+    try:
+        found, head = boxes.packets(lambda offset, size: bytes(whole[offset : offset + size]), len(whole))
+    except boxes.Unusual:
+        return
+    assert len({len(values) for values in found.values()}) == 1
+    assert 0 <= head <= len(whole)
+    assert len(found["pos"]) <= len(whole)
+
+
+def test_packets_that_cannot_be_there_take_no_memory(tmp_path: Path) -> None:
+    """Four thousand million packets of one byte each, in a file of some thousand bytes."""
+    whole = bytearray(written(tmp_path / "v.mp4", *KINDS["h264"]).read_bytes())
+    at = whole.index(b"stsz") + 8
+    whole[at : at + 8] = b"\0\0\0\1\xff\xff\xff\xff"
+    with pytest.raises(boxes.Unusual, match="4294967295 packets in a file of"):
+        boxes.packets(lambda offset, size: bytes(whole[offset : offset + size]), len(whole))
+
+
+def test_what_the_boxes_do_not_tell_is_read(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    want = PacketTable.of(video)
+    monkeypatch.setattr(boxes, "_samples", lambda *a: boxes._require(False, "strange"))
+    np.testing.assert_array_equal(PacketTable.of(video).times, want.times)
 
 
 def test_pictures_shown_before_their_key_frame_begin_earlier() -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +24,8 @@ from lerobot_datasets.config import LeRobotBackendConfig
 from lerobot_datasets.stream import store
 from lerobot_datasets.stream.cache import ByteCache
 from lerobot_datasets.stream.store import Store
+from lerobot_datasets.stream.videos import packets
+from lerobot_datasets.video.packets import PacketTable
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("fsspec.asyn").get_loop()  # its thread stays for ever
@@ -197,6 +201,34 @@ def test_bytes_are_fetched_once(memory: Any, monkeypatch: pytest.MonkeyPatch) ->
     assert place.cache.held == 324
     place.read("one", 0, 1024)
     assert place.cache.held <= 500
+
+
+@pytest.mark.parametrize("flags", ["", "faststart", "frag_keyframe+empty_moov"])
+def test_the_pictures_of_a_remote_video_are_not_read_for_its_table(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str
+) -> None:
+    """A video whose pictures are large: what is fetched is where its boxes are, and what opening a decoder needs."""
+    path, noise = tmp_path / "v.mp4", np.random.default_rng(0).integers(0, 255, (480, 640, 3), dtype=np.uint8)
+    with av.open(str(path), "w", options={"movflags": flags} if flags else {}) as out:
+        stream = out.add_stream("libx264", rate=10, options={"preset": "ultrafast", "qp": "4", "g": "8", "bf": "2"})
+        stream.height, stream.width, stream.pix_fmt = 480, 640, "yuv420p"
+        for i in range(24):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(noise, 40 * i, axis=1), format="rgb24")))
+        out.mux(stream.encode(None))
+    memory.pipe_file("/files/v.mp4", path.read_bytes())
+    place, fetched = Store("memory://files", ByteCache(1 << 20)), list[int]()
+    part = store._part
+
+    def counted(fs: Any, url: str, start: int, stop: int) -> bytes:
+        fetched.append(stop - start)
+        return part(fs, url, start, stop)
+
+    monkeypatch.setattr(store, "_part", counted)
+    table, want = packets(place, "v.mp4"), PacketTable.of(path)
+    np.testing.assert_array_equal(table.pos, want.pos)
+    np.testing.assert_array_equal(table.times, want.times)
+    assert len(table) == 24
+    assert sum(fetched) < path.stat().st_size / 8
 
 
 def test_two_threads_fetch_once() -> None:

@@ -253,7 +253,7 @@ class RemoteFile(io.RawIOBase):
         if stop <= start:
             return b""
         if not self._start <= start <= stop <= self._start + len(self._data):
-            if self._ahead and self._start <= start <= self._start + len(self._data):
+            if self._data and self._start <= start <= self._start + len(self._data):
                 self._ahead = min(2 * self._ahead, _AHEAD)
             self._data = self._store.fetch(self._path, start, max(stop, min(start + self._ahead, end)))
             self._start = start

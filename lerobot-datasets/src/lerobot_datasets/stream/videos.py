@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from lerobot_datasets.stream.store import BLOCK, RemoteFile, Store
+from lerobot_datasets.stream.store import RemoteFile, Store
 from lerobot_datasets.v3.cameras import Camera
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.video import decode
 from lerobot_datasets.video.decoders import Source
 from lerobot_datasets.video.packets import PacketTable
+
+#: Bytes fetched at least while the boxes of a video are looked through.
+_AHEAD = 64 << 10
 
 
 class Videos:
@@ -98,7 +101,7 @@ def packets(store: Store, path: str) -> PacketTable:
     """
 
     def read() -> tuple[PacketTable, int]:
-        found = PacketTable.of(RemoteFile(store, path, ahead=BLOCK))
+        found = PacketTable.of(RemoteFile(store, path, ahead=_AHEAD))
         return found, 64 * len(found)  # as its arrays take, with those made later
 
     table: PacketTable = store.cache.get((path, "packets"), read)

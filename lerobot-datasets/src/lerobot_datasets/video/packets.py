@@ -6,7 +6,9 @@ Knows the bytes' places, not the bytes; `decode` feeds them. Planning is *pure*.
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,10 +22,17 @@ import numpy as np
 
 from lerobot_core.errors import DataError
 from lerobot_datasets.cache import Cache
+from lerobot_datasets.video import boxes
 
-#: Codecs that show every packet's frame when it is decoded. For these the file's own index says all.
+logger = logging.getLogger(__name__)
+
+#: Codecs that show every packet's frame when it is decoded.
 _IN_ORDER = ("av1", "vp9", "vp8", "ffv1", "mjpeg", "png", "rawvideo")
 _CONTAINERS = ("mp4", "mov")
+
+#: Most bytes of a file in fragments that are read to open it.
+_HEAD = 8 << 20
+
 _ARRAYS = ("pos", "size", "pts", "is_key", "is_shown")
 
 
@@ -79,16 +88,21 @@ class PacketTable:
         Raises:
             DataError: the file is no MP4, holds no video, or is broken.
         """
-        path = file if isinstance(file, Path) else None
-        source = file if path is None else str(path)
-        name = path or getattr(file, "name", "the video")
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                return cls.of(opened)
+        name = getattr(file, "name", "the video")
+        path = Path(name) if isinstance(file, io.BufferedReader) else None
         try:
+            found, head = _indexed(file)
+            file.seek(0)
+            # FFmpeg would look through all fragments, which was done.
+            source = io.BytesIO(file.read(head)) if head else file if path is None else str(path)
             with closing(av.open(source)) as container:
                 if not set(container.format.name.split(",")) & set(_CONTAINERS) or not container.streams.video:
                     raise DataError(f"'{name}' is no MP4 file with a video", path=path)
                 stream = container.streams.video[0]
-                found = _indexed(container, stream)
-                return cls(**_described(stream), **(_demuxed(container, stream) if found is None else found))
+                return cls(**_described(stream), **(found or _demuxed(container, stream)))
         except (av.FFmpegError, UnicodeDecodeError) as error:
             raise DataError(f"'{name}' cannot be decoded: {error}", path=path) from error
 
@@ -240,36 +254,39 @@ def _described(stream: Any) -> dict[str, Any]:
             for value in (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
         ),
         "tick": (stream.time_base.numerator, stream.time_base.denominator),
-        "start": stream.start_time or 0,
         "rate": float(stream.average_rate or 1),
         "delays": context.codec.canonical_name not in _IN_ORDER,
     }
 
 
-def _indexed(container: Any, stream: Any) -> dict[str, np.ndarray] | None:
-    """The packets from the index of the file; None where it does not say when frames are shown, or not of all."""
-    entries = stream.index_entries
-    if stream.codec_context.codec.canonical_name not in _IN_ORDER or not 0 < stream.frames == len(entries):
-        return None
-    rows = [(e.pos, e.size, e.timestamp, e.is_keyframe, not e.is_discard) for e in entries]
-    found = _columns(rows)
-    first = next(iter(container.demux(stream)))
-    if first.pts != found["pts"][0] or first.pos != found["pos"][0] or (np.diff(found["pts"]) <= 0).any():
-        return None
-    return found
+def _indexed(file: BinaryIO) -> tuple[dict[str, np.ndarray] | None, int]:
+    """The packets from the tables of a file; None where these are of a kind that FFmpeg has to make sense of.
+
+    And by how many bytes from the beginning on a file in fragments can be opened; 0 where it takes the file.
+    """
+
+    def read(offset: int, size: int) -> bytes:
+        file.seek(offset)
+        return file.read(size)
+
+    size = file.seek(0, os.SEEK_END)
+    try:
+        found, head = boxes.packets(read, size)
+    except boxes.Unusual as why:
+        logger.info("'%s' is read as a whole: %s", getattr(file, "name", "the video"), why)
+        return None, 0
+    shown = found["pts"][found["is_shown"]]
+    start = int(shown.min()) if len(shown) else 0
+    return found | {"start": start}, head if head < min(size, _HEAD) else 0
 
 
-def _demuxed(container: Any, stream: Any) -> dict[str, np.ndarray]:
+def _demuxed(container: Any, stream: Any) -> dict[str, Any]:
     """The packets as they come when the whole file is read."""
     container.seek(0, stream=stream)
     rows = []
     for packet in container.demux(stream):
         if packet.size and packet.pos is not None and packet.pts is not None:
             rows.append((packet.pos, packet.size, packet.pts, packet.is_keyframe, not packet.is_discard))
-    return _columns(rows)
-
-
-def _columns(rows: list[tuple[int, int, int, bool, bool]]) -> dict[str, np.ndarray]:
-    table = np.array(rows, np.int64).reshape(-1, 5)
-    pos, size, pts, is_key, is_shown = np.ascontiguousarray(table.T)
-    return {"pos": pos, "size": size, "pts": pts, "is_key": is_key.astype(bool), "is_shown": is_shown.astype(bool)}
+    found = dict(zip(_ARRAYS, np.ascontiguousarray(np.array(rows, np.int64).reshape(-1, 5).T), strict=True))
+    flags = {name: found[name].astype(bool) for name in ("is_key", "is_shown")}
+    return found | flags | {"start": stream.start_time or 0}
