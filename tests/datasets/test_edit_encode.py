@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import attrs
 import av
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from test_edit_commands import lr
 from lerobot_core.errors import DataError
 from lerobot_datasets import edit
 from lerobot_datasets.config import EncoderConfig
-from lerobot_datasets.edit import clips, videos
+from lerobot_datasets.edit import clips, place, videos
 from lerobot_datasets.edit import plan as plans
 from lerobot_datasets.edit.clips import Packets, Pictures
 from lerobot_datasets.edit.execute import execute
@@ -158,19 +159,84 @@ def test_frames_that_go_missing_are_noticed(tmp_path: Path, monkeypatch: pytest.
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def interrupted(plan: plans.Plan, target: Path, episodes: int, in_place: bool = False) -> None:
+    """Write a plan until some episodes are done."""
+    done: list[int] = []
+
+    def advance() -> None:
+        done.append(1)
+        if len(done) == episodes:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(plan, target, in_place=in_place, advance=advance)
+
+
 @pytest.mark.parametrize("in_place", [False, True])
-def test_an_interruption_stops_the_encoders_and_leaves_nothing(tmp_path: Path, in_place: bool) -> None:
+def test_an_interruption_stops_the_encoders_and_keeps_what_they_encoded(
+    tmp_path: Path, encoded: list[int], monkeypatch: pytest.MonkeyPatch, in_place: bool
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # with many, all are encoded before the first is written
     root = record(tmp_path / "set", [6] * 8, PATIENT)
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    plan = plans.reencode(opened(root), PATIENT)
-    with pytest.raises(KeyboardInterrupt):
-        execute(plan, root if in_place else tmp_path / "out", in_place=in_place, advance=interrupt)
-    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    plan, target = plans.reencode(opened(root), PATIENT), root if in_place else tmp_path / "out"
+    execute(plan, tmp_path / "whole")
+    interrupted(plan, target, 2, in_place)
+    folder = place.encoded_of(target)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "set", "whole"])
     assert before == {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    kept = place.encoded(target)
+    assert 2 <= kept == len(list(folder.iterdir())) < 8
+    encoded.clear()
+    execute(plan, target, in_place=in_place)
+    assert len(encoded) == 8 - kept
+    assert files(target)[0].read_bytes() == files(tmp_path / "whole")[0].read_bytes()
+    assert not folder.exists()
+
+
+def test_only_what_would_be_encoded_alike_is_used_again(tmp_path: Path, encoded: list[int]) -> None:
+    """Neither with other settings, nor of another source, nor what a power cut broke."""
+    root, out = record(tmp_path / "set", [6, 4], PATIENT), tmp_path / "out"
+    plan = plans.reencode(opened(root), PATIENT)
+
+    def left() -> list[Path]:
+        encoded.clear()
+        interrupted(plan, out, 2)
+        return sorted(place.encoded_of(out).glob("*.mp4"))
+
+    assert (len(left()), len(encoded)) == (2, 2)
+    one, _ = left()
+    assert not encoded
+    one.write_bytes(one.read_bytes()[:200])
+    assert (len(left()), len(encoded)) == (2, 1)
+    os.utime(files(root)[0], ns=(1, 1))
+    assert (len(left()), len(encoded)) == (4, 2)
+    execute(plans.reencode(opened(root), attrs.evolve(PATIENT, g=3)), out)
+    assert len(encoded) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set"]
+
+
+def test_images_encoded_before_are_used_again(tmp_path: Path, encoded: list[int]) -> None:
+    root = record(tmp_path / "set", [3, 6], PATIENT, "image")
+    plan = plans.to_video(opened(root), PATIENT)
+    interrupted(plan, tmp_path / "out", 2)
+    execute(plan, tmp_path / "out")
+    assert sorted(encoded) == [3, 6]
+
+
+def test_the_command_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, words = record(tmp_path / "set", [6, 4], PATIENT), ["--vcodec=h264", "--output_dir", tmp_path / "out"]
+
+    def fails(*_: object) -> None:
+        raise DataError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, "flush", fails)
+        said = lr("reencode", root, *words).output
+    assert f"2 encoded videos are kept in '{place.encoded_of(tmp_path / 'out')}'; the same command goes on" in said
+    result = lr("reencode", root, *words)
+    assert "going on with 2 videos that were encoded before" in result.output
+    assert result.exit_code == 0
 
 
 def test_episodes_are_encoded_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

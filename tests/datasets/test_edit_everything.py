@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
+from test_edit_commands import lr
 
 from lerobot_core.errors import DataError
-from lerobot_datasets import edit
+from lerobot_datasets import LeRobotDatasetMetadata, edit
 from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.edit import place
 from lerobot_datasets.edit.operations import opened
+from lerobot_datasets.hub import locate
 from lerobot_datasets.inspection import Inspection
 from lerobot_datasets.v3 import journal, metadata
 from lerobot_datasets.v3.reader import Reader
@@ -242,6 +244,23 @@ def test_a_replacement_that_was_killed_is_finished_or_undone(fixtures: Path, tmp
     (tmp_path / ".set.4194999").mkdir()  # no process has such a number
     assert opened(root).lengths
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_a_reader_names_a_replacement_that_was_killed_and_repair_finishes_it(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A reader does not: the edit may be at it, between its two renames."""
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path))
+    root = tmp_path / "me" / "set"
+    shutil.copytree(fixtures / "datasets" / "state_env", root.with_name(f".set.{name}"))
+    for opening in (lambda: Reader(root), lambda: LeRobotDatasetMetadata("me/set"), lambda: locate(str(root))):
+        with pytest.raises(DataError, match="being replaced by an edit in place") as refused:
+            opening()
+        assert f"lr dataset repair {root}" in refused.value.hint
+    assert lr("repair", root).exit_code == 0
+    assert Reader(root).num_episodes
+    assert [path.name for path in root.parent.iterdir()] == ["set"]
 
 
 def test_a_draft_of_a_running_process_stays(fixtures: Path, tmp_path: Path) -> None:

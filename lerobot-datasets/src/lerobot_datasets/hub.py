@@ -139,6 +139,8 @@ def locate(
     folder = layout.local_root(repo_id, root)
     if root is not None or ((folder / layout.INFO).is_file() and not force):
         return folder
+    for place in (folder, Path(repo_id).expanduser()):
+        layout.require_settled(place)
     if repo_id.count("/") != 1 or repo_id.startswith((".", "/", "~")):
         raise DataError(f"no dataset in '{folder}'", path=folder, hint="give the folder as root, or owner/name")
     return pull(repo_id, revision, patterns=patterns, episodes=episodes)

@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lerobot_core.errors import DataError
 from lerobot_datasets.edit import place
 from lerobot_datasets.edit.execute import execute
 from lerobot_datasets.edit.operations import CarryOut
@@ -88,12 +89,18 @@ def written(plan: Plan, output_dir: Path | None, in_place: bool) -> Path:
         raise click.UsageError("give --output_dir for the new dataset, or --in_place, and not both")
     target = plan.sources[0].root if output_dir is None else output_dir
     place.require_free(plan, target, in_place=in_place)
+    if before := place.encoded(target):
+        click.echo(f"going on with {before} videos that were encoded before", err=True)
     try:
         with episodes_bar(f"writing {target.name}", len(plan.pieces)) as advance:
             execute(plan, target, in_place=in_place, advance=advance)
-    except KeyboardInterrupt:
-        kept = "the dataset is as it was" if in_place else f"nothing was left in '{target}'"
-        click.echo(f"interrupted: {kept}", err=True)
+    except (KeyboardInterrupt, DataError) as failure:
+        if isinstance(failure, KeyboardInterrupt):
+            kept = "the dataset is as it was" if in_place else f"nothing was left in '{target}'"
+            click.echo(f"interrupted: {kept}", err=True)
+        if done := place.encoded(target):
+            where = place.encoded_of(target)
+            click.echo(f"{done} encoded videos are kept in '{where}'; the same command goes on from there", err=True)
         raise
     click.echo(f"{target}: {len(plan.pieces)} episodes, {plan.frames} frames")
     return target

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from lerobot_datasets.edit import place
 from lerobot_datasets.v3 import compact, journal, metadata, running
 from lerobot_datasets.v3.committed import Committed
 from lerobot_datasets.v3.running import Left
@@ -24,9 +25,11 @@ def repair(folder: Path, yes: bool, discard: bool) -> None:
 
     PATH is a dataset's folder. An episode is committed as far as every camera's pictures go; what the encoders had not
     given out when the recording was killed is lost, and its number of frames is shown. The small files that a killed
-    recording did not come to join are joined.
+    recording did not come to join are joined. What an edit in place left when it was killed is put in its place.
     """
-    folder = folder.expanduser()
+    folder = folder.expanduser().absolute()
+    if folder.parent.is_dir():
+        place.recover(folder)
     metadata.read_info(folder)
     claim = journal.Claim(folder)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -31,6 +32,10 @@ class Pictures(Protocol):
         """The pictures, in order, in the form in which they can be encoded with least loss."""
         ...
 
+    def identity(self) -> str:
+        """What changes when the pictures may have."""
+        ...
+
 
 @attrs.frozen(kw_only=True)
 class Clip:
@@ -49,6 +54,10 @@ class Clip:
     start: float
     length: int
     fps: int
+
+    def identity(self) -> str:
+        file = self.path.stat()
+        return f"{self.path.resolve()} {file.st_size} {file.st_mtime_ns} {self.start} {self.length} {self.fps}"
 
     def part(self, first: int, stop: int) -> Clip:
         """Frames `first` up to, but not including, `stop`."""
@@ -109,6 +118,12 @@ class Cells:
     @property
     def length(self) -> int:
         return len(self.cells)
+
+    def identity(self) -> str:
+        digest = hashlib.sha256()
+        for cell in self.cells:
+            digest.update(len(cell).to_bytes(8, "big") + cell)
+        return f"{digest.hexdigest()} {self.feature} {self.feature.info} {self.fps}"
 
     def frames(self) -> Iterator[av.VideoFrame]:
         quantiser = depth.quantiser(self.key, self.feature) if self.feature.is_depth else None

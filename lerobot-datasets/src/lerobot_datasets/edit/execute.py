@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +27,29 @@ def execute(plan: Plan, target: Path, *, in_place: bool = False, advance: Callab
         advance: called after every episode.
 
     Raises:
-        DataError: the folder is taken, or a source is incomplete. Nothing is left behind.
+        DataError: the folder is taken, or a source is incomplete. Nothing is left behind but, where cameras are encoded
+            anew, those that were: the same plan goes on with them.
     """
     target = target.absolute()  # a name to write beside, also for "."
     place.require_free(plan, target, in_place=in_place)
     sources = [Origin(source.reader or Reader(source.root)) for source in plan.sources]
-    draft = place.draft_of(target)
+    draft, encoded = place.draft_of(target), place.encoded_of(target)
     try:
         tasks, rows = _tasks(plan, sources)
         _require_videos(plan, sources)
         draft.mkdir(parents=True)
-        Making(plan, sources, draft, tasks).write(rows, advance)
+        Making(plan, sources, draft, tasks, encoded).write(rows, advance)
         if in_place:
             place.carry_over(target, draft)
         place.flush(draft)
         place.publish(draft, target)
+        shutil.rmtree(encoded, ignore_errors=True)
     finally:
         for source in sources:
             source.close()
         shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            encoded.rmdir()  # where nothing is in it
 
 
 def _tasks(plan: Plan, sources: Sequence[Origin]) -> tuple[dict[str, int], list[np.ndarray]]:

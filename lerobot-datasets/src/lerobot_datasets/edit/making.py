@@ -24,7 +24,7 @@ from lerobot_datasets.edit import clips, language
 from lerobot_datasets.edit.clips import Cells, Pictures
 from lerobot_datasets.edit.origin import Origin
 from lerobot_datasets.edit.plan import Filling, Piece, Plan, Relative
-from lerobot_datasets.edit.videos import File, Part, Videos, again, parts
+from lerobot_datasets.edit.videos import File, Part, Videos, kept, parts
 from lerobot_datasets.v3 import layout, metadata, stamps
 from lerobot_datasets.v3.layout import MIB, Place
 from lerobot_datasets.v3.metadata import Info
@@ -127,9 +127,12 @@ class Making:
         sources: its sources, open.
         root: the folder.
         tasks: text → index of the new table of tasks.
+        encoded: folder of cameras that were encoded anew; what is there from an earlier attempt is used.
     """
 
-    def __init__(self, plan: Plan, sources: Sequence[Origin], root: Path, tasks: Mapping[str, int]) -> None:
+    def __init__(
+        self, plan: Plan, sources: Sequence[Origin], root: Path, tasks: Mapping[str, int], encoded: Path
+    ) -> None:
         self._plan, self._sources, self._root, self._tasks = plan, sources, root, tasks
         paths = {"data_path": layout.DATA_PATH, "video_path": layout.VIDEO_PATH if plan.info.video_keys else None}
         self._info = attrs.evolve(plan.info, **paths)
@@ -143,7 +146,7 @@ class Making:
         self._parts: list[stats.Stats] = []
         self._episodes: list[pa.Table] = []
         self._rows: list[dict[str, Any]] = []
-        self._scratch = root / ".encoded"
+        self._scratch, self._encoded = root / ".encoded", encoded
         self._stopped = threading.Event()
 
     def write(self, task_rows: Sequence[np.ndarray], advance: Callable[[], None]) -> None:
@@ -155,6 +158,8 @@ class Making:
         """
         done = False
         self._scratch.mkdir()
+        if self._plan.encoders:
+            self._encoded.mkdir(exist_ok=True)
         try:
             for episode in self._ready(self._read(task_rows)):
                 self._add(episode)
@@ -226,7 +231,7 @@ class Making:
             if feature.dtype == "video":
                 scratch = self._scratch / f"{episode.number}.{key}.mp4"
                 if key in plan.encoders:
-                    found = [again(pictures, plan.encoders[key], scratch, self._stopped.is_set)]
+                    found = [kept(pictures, plan.encoders[key], self._encoded, self._stopped.is_set)]
                 else:
                     clip = source.clip(key, piece)
                     packets = source.packets(clip.path)

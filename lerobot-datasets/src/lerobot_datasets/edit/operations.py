@@ -7,7 +7,7 @@ A dataset is given by its folder, its `user/name`, or anything with a `root`. Ev
 - `carry_out`: what is done with the plan; writes it when not given. It may show it, or show a bar.
 
 All raise DataError when the dataset cannot be read, an episode or feature does not exist, or the folder is taken; then
-nothing is left behind.
+nothing is left behind but videos that were encoded anew: the same call goes on with them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 A draft lies beside its place as `.NAME.PROCESS`. One that replaces a dataset is complete when it is called `.NAME.new`;
 then the old dataset becomes `.NAME.old`, the new one takes its name, and the old one goes. Killed at any instant of
-this, `recover` finishes it or puts back what was there. Knows folders, not what is in them.
+this, `recover` finishes it or puts back what was there. What an edit encodes is kept beside both as `.NAME.encoded` until the
+dataset is in its place: encoding takes hours, and goes on after an interruption. Knows folders, not what is in them.
 """
 
 from __future__ import annotations
@@ -22,9 +23,19 @@ def draft_of(target: Path) -> Path:
     return target.parent / f".{target.name}.{os.getpid()}"
 
 
+def encoded_of(target: Path) -> Path:
+    """Where the videos that are encoded for `target` are until it is there."""
+    return target.absolute().parent / f".{target.absolute().name}.encoded"
+
+
+def encoded(target: Path) -> int:
+    """How many videos an attempt that was interrupted has encoded."""
+    return sum(path.stem.isalnum() for path in encoded_of(target).glob("*.mp4"))
+
+
 def recover(target: Path) -> None:
-    """Finish a replacement of this folder that was cut off, and remove what killed edits left beside it."""
-    new, old = _names(target)
+    """Finish a replacement of this folder that was cut off, and remove the drafts that killed edits left beside it."""
+    new, old = layout.replacing(target)
     if not target.exists():
         if new.exists():
             new.rename(target)
@@ -34,10 +45,6 @@ def recover(target: Path) -> None:
     left += [path for path in target.parent.glob(f".{target.name}.*") if _is_left(path)]
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _names(target: Path) -> tuple[Path, Path]:
-    return target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
 
 
 def _is_left(draft: Path) -> bool:
@@ -109,7 +116,7 @@ def publish(draft: Path, target: Path) -> None:
             target.rmdir()  # an empty folder somebody made
         draft.rename(target)
         return
-    new, old = _names(target)
+    new, old = layout.replacing(target)
     draft.rename(new)
     try:
         target.rename(old)

@@ -9,7 +9,10 @@ it begins a new file.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import dropwhile, islice
 from pathlib import Path
@@ -65,6 +68,22 @@ def again(pictures: Pictures, encoder: EncoderConfig, target: Path, stopped: Cal
     """Pictures encoded to a file of their own."""
     found = encoded(pictures, target, encoder, stopped)
     return Part(target, found, slice(0, pictures.length))
+
+
+def kept(pictures: Pictures, encoder: EncoderConfig, folder: Path, stopped: Callable[[], bool]) -> Part:
+    """The same in a folder of such files, which outlives an interruption: what is in it is not encoded a second time."""
+    told = f"{pictures.identity()} {encoder}".encode()
+    target = folder / f"{hashlib.sha256(told).hexdigest()[:32]}.mp4"
+    with suppress(DataError):  # it is not there, or a power cut broke it
+        if len((found := scan(target)).ticks) == pictures.length:
+            return Part(target, found, slice(0, pictures.length))
+    begun = target.with_suffix(f".{os.getpid()}.mp4")
+    try:
+        part = again(pictures, encoder, begun, stopped)
+        begun.replace(target)
+    finally:
+        begun.unlink(missing_ok=True)
+    return part._replace(path=target)
 
 
 class Videos:

@@ -54,6 +54,24 @@ def home() -> Path:
     return Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser() / "lerobot"
 
 
+def replacing(root: Path) -> tuple[Path, Path]:
+    """What lies beside a dataset while an edit in place replaces it: the new one, and the old one."""
+    return root.with_name(f".{root.name}.new"), root.with_name(f".{root.name}.old")
+
+
+def require_settled(root: Path) -> None:
+    """
+    Raises:
+        DataError: an edit that replaces the dataset was killed, or is at it, between moving the old and the new one.
+    """
+    if root.name and not root.exists() and any(path.exists() for path in replacing(root)):
+        raise DataError(
+            f"'{root}' is being replaced by an edit in place, or was when that was killed: it lies beside its place",
+            path=root,
+            hint=f"where no edit runs, `lr dataset repair {root}` moves it there",
+        )
+
+
 def local_root(repo_id: str, root: str | Path | None = None) -> Path:
     """Folder of a dataset: `root` as it is, else the dataset's place under `home()`."""
     return Path(root).expanduser() if root is not None else home() / repo_id

@@ -160,6 +160,7 @@ def major(root: Path) -> str:
 def _info_data(root: Path) -> dict[str, Any]:
     path = root / layout.INFO
     if not path.exists():
+        layout.require_settled(root)
         raise DataError(
             f"no dataset in '{root}': no {layout.INFO} there{artifacts.holds(root)}",
             path=path,
