@@ -47,7 +47,8 @@ def run(page: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
     """The pages that are asked for, two at a time: much of a page is waiting."""
-    asked = [item.callspec.params["page"] for item in request.session.items if "runs" in item.fixturenames]
+    here = [item for item in request.session.items if item.parent is request.node and "runs" in item.fixturenames]
+    asked = [item.callspec.params["page"] for item in here]
     with ThreadPoolExecutor(2) as pool:
         yield {page: pool.submit(run, page) for page in asked}
         pool.shutdown(cancel_futures=True)

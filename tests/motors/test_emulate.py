@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -26,11 +27,15 @@ COMMAND = [sys.executable, "-c", "from lerobot_motors.commands.emulate import em
 
 
 def answers(path: str) -> bool:
-    """Whether servo 3 of an SO-101 answers there."""
-    port = PortHandler(path)
+    """Whether servo 3 of an SO-101 answers there, sooner or later: the SDK has deadlines that a busy machine does not keep."""
+    port, deadline = PortHandler(path), time.monotonic() + 5
     port.openPort()
     try:
-        return any(PacketHandler(0).ping(port, 3)[:2] == (777, COMM_SUCCESS) for _ in range(5))
+        while time.monotonic() < deadline:
+            with contextlib.suppress(IndexError):  # it takes a late reply for that to its next question
+                if PacketHandler(0).ping(port, 3)[:2] == (777, COMM_SUCCESS):
+                    return True
+        return False
     finally:
         port.closePort()
 
