@@ -202,7 +202,7 @@ def _spawn(
     """A process that imports no more than it needs, and is in no terminal's group: Ctrl-C is not for it."""
     handles = (connection.fileno(), memory)
     words = [str(handles[0]), str(handles[1]), json.dumps(camera.to_data()), str(places)]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", worker.__name__, *words],
         pass_fds=handles if holds is None else (*handles, holds),
         stdin=subprocess.DEVNULL,
@@ -210,6 +210,8 @@ def _spawn(
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
+    worker.give_way(process.pid)  # now: its imports fall into the loop's first second
+    return process
 
 
 def _end_process(connection: Connection, process: subprocess.Popen[bytes]) -> None:

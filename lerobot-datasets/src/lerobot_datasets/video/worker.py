@@ -6,6 +6,7 @@ nobody; what is to be done with them comes through a connection: a letter and wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mmap
 import os
@@ -96,16 +97,36 @@ class Worker:
         self._connection.send_bytes(json.dumps(found | {"episode": self._episode}).encode())
 
 
+def give_way(process: int) -> None:
+    """Put every thread of a process behind the control loop, as far as the system lets us.
+
+    Again after an encoder was opened: where root runs it, SVT-AV1 gives its threads the highest priority of the machine. And
+    where the kernel shares processors out among sessions (autogroups, sched(7)), niceness counts within a session only.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, process)))
+        if not hasattr(os, "SCHED_BATCH"):
+            return
+        for thread in os.listdir(f"/proc/{process}/task"):  # and a batch pushes nobody aside when something comes in
+            os.sched_setscheduler(int(thread), os.SCHED_BATCH, os.sched_param(0))
+        group = Path(f"/proc/{process}/autogroup")
+        if not group.read_text(encoding="ascii").endswith(f" {_NICENESS}\n"):  # the kernel hears that only now and then
+            group.write_text(str(_NICENESS), encoding="ascii")
+
+
 def main(connection: int, memory: int, camera: str, places: int) -> None:
     """Serve until the process that started this one is gone."""
-    os.nice(_NICENESS)
-    if hasattr(os, "SCHED_BATCH"):  # and does not push it aside when something comes in
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     parent = os.getppid()
     known = Camera.of(json.loads(camera))
     ring = Ring(mmap.mmap(memory, Ring.size(known.shape, places)), known.shape, places)
     os.close(memory)
-    Worker(Connection(connection), ring, lambda folder: Encoding(known, folder)).run(lambda: os.getppid() == parent)
+
+    def begin(folder: Path) -> Encoding:
+        encoding = Encoding(known, folder)
+        give_way(os.getpid())
+        return encoding
+
+    Worker(Connection(connection), ring, begin).run(lambda: os.getppid() == parent)
     os._exit(0)  # nothing is left to be done, and libraries take their time over it
 
 
