@@ -28,7 +28,7 @@ from lerobot_datasets.config import EncoderConfig
 from lerobot_datasets.v3 import compact, journal, stamps
 from lerobot_datasets.v3.reader import Reader
 from lerobot_datasets.v3.writer import Writer
-from lerobot_datasets.video import encode, stream, tiff
+from lerobot_datasets.video import encode, stream, tiff, worker
 from lerobot_datasets.video.depth import Quantiser
 
 
@@ -59,12 +59,12 @@ def process(writer: Writer) -> subprocess.Popen[bytes]:
 def test_a_process_that_dies_or_hangs_costs_the_running_episode_only(
     root: Path, processes: None, monkeypatch: pytest.MonkeyPatch, end: int, says: str
 ) -> None:
-    monkeypatch.setattr(stream, "PATIENCE", 1.5)
     writer = create(root)
     recordings.record(writer, [3])
     add(writer, 60)
     while writer._streams[CAMERA]._ring.peek() is not None:
         time.sleep(0.01)
+    monkeypatch.setattr(stream, "PATIENCE", 1.5)
     os.kill(process(writer).pid, end)
     with pytest.raises(DataError, match=f"process that encodes '{CAMERA}' .*{says}"):
         writer.save_episode()
@@ -78,6 +78,24 @@ def test_a_process_that_dies_or_hangs_costs_the_running_episode_only(
     assert reader.episodes["length"].tolist()[:2] == [3, 4]
     assert reader.episodes["length"].tolist()[2] > 5
     assert [recordings.number_of(picture) for picture in reader.frames(2, CAMERA)][:6] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shows in /proc")
+def test_every_thread_that_encodes_gives_way(root: Path, processes: None) -> None:
+    writer = create(root, vcodec="libsvtav1")
+    add(writer, 1)
+    found = process(writer).pid
+    while writer._streams[CAMERA]._ring.peek() is not None:
+        time.sleep(0.01)
+    threads = [int(name) for name in os.listdir(f"/proc/{found}/task")]
+    assert len(threads) > 5, "the encoder has threads of its own"
+    assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
+    assert min(os.getpriority(os.PRIO_PROCESS, thread) for thread in threads) >= 10
+    group = Path(f"/proc/{found}/autogroup")
+    while group.exists() and group.read_text().endswith(" 0\n"):  # the kernel hears all but root only now and then
+        time.sleep(0.05)
+        worker.give_way(found)
+    writer.finalize()
 
 
 def test_a_full_queue_is_counted_and_never_waited_for(root: Path, processes: None) -> None:

@@ -98,6 +98,7 @@ class Committed:
         places = _next_places(root, info)
         self._state = _State(info=info, tasks=tasks, stats=found, places=places, dropped=dropped)
         self._last: tuple[Commit, _State] | None = None
+        pa.array(np.zeros(0))  # looks for libraries the first time: now rather than when an episode is saved
 
     @property
     def info(self) -> Info:
@@ -135,22 +136,29 @@ class Committed:
         described = self._numbers(episode, values)
         self._last = None
         commit = Commit(self.root)
-        data = self.info.data_file(places[""])
+        data, times = self.info.data_file(places[""]), places[""].path(layout.STAMPS_PATH)
         cells = any(self.info.features[key].dtype == "image" for key in self.info.camera_keys)
-        if not cells:  # while the encoders are at work
-            pq.write_table(self._frames(values), commit.write(data))
+        early: dict[Path, pa.Table] = {}  # written and on the disk while the encoders are at work
+        if not cells:
+            early[data] = self._frames(values)
+        if episode.stamps is not None:
+            early[times] = stamps.table(episode.stamps, number, self.info.camera_keys)
+        if len(tasks) > len(before.tasks):
+            early[layout.TASKS] = metadata.tasks_table(list(tasks))
+        for name, table in early.items():
+            pq.write_table(table, commit.write(name))
+        commit.flush(early)
         pictures = episode.pictures()
         values |= {key: r.cells for key, r in pictures.items() if self.info.features[key].dtype == "image"}
         described |= {key: recorded.stats for key, recorded in pictures.items()}
         described = {key: described[key] for key in self.info.features if key in described}
         for key in self.info.video_keys:
             commit.link(self.info.video_file(places[key], key), episode.videos[key])
-        if len(tasks) > len(before.tasks):
-            pq.write_table(metadata.tasks_table(list(tasks)), commit.stage(layout.TASKS))
+        if layout.TASKS in early:
+            commit.stage(layout.TASKS)
         pq.write_table(self._row(episode, described), commit.stage(places["episodes"].path(layout.EPISODES_PATH)))
-        if episode.stamps is not None:
-            found = stamps.table(episode.stamps, number, self.info.camera_keys)
-            pq.write_table(found, commit.stage(places[""].path(layout.STAMPS_PATH)))
+        if times in early:
+            commit.stage(times)
         if cells:
             pq.write_table(self._frames(values), commit.write(data))
         commit.stage(data)

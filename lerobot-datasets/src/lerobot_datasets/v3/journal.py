@@ -74,6 +74,11 @@ class Commit:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def flush(self, names: Iterable[Path]) -> None:
+        """Bring files that were written to the disk; `publish` need not wait for them then."""
+        _flush_all(self.staged(name) for name in names)
+        self._flushed.update(name.as_posix() for name in names)
+
     def link(self, name: Path, path: Path) -> None:
         """Stage a file under a second name; it is on the disk already."""
         keep(path, self.stage(name))

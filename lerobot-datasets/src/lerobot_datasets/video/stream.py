@@ -35,7 +35,9 @@ PROCESSES = os.name != "nt"
 
 #: For how long a process that has something to do may do nothing [s].
 PATIENCE = 20.0
-_NAP = 0.0005
+
+#: How often to look for a place in the ring; and, which costs the encoder less, whether there is still someone at work [s].
+_NAP, _WATCH = 0.0005, 0.05
 
 
 @attrs.frozen(kw_only=True)
@@ -123,7 +125,7 @@ class PictureStream:
             if not self._waits:
                 self.dropped += 1
                 return False
-            self._wait_for(lambda: not self._ring.full)
+            self._wait_for(lambda: not self._ring.full, _NAP)
         self._ring.put(self._episode, index, picture)
         return True
 
@@ -139,7 +141,7 @@ class PictureStream:
             DataError: the encoder failed, or its process ended or does nothing any more.
             OSError: the disk is full.
         """
-        self._wait_for(lambda: self._heard is not None)
+        self._wait_for(lambda: self._heard is not None, _WATCH)
         found = self._heard or {}
         out = []
         if self.camera.dtype == "image":
@@ -160,8 +162,8 @@ class PictureStream:
     def _gone(self) -> bool:
         return not self.close.alive or (self._process is not None and self._process.poll() is not None)
 
-    def _wait_for(self, done: Callable[[], bool]) -> None:
-        """Wait as long as there is someone at work."""
+    def _wait_for(self, done: Callable[[], bool], nap: float) -> None:
+        """Wait as long as there is someone at work; a message ends a nap [s]."""
         beats, since = -1, time.monotonic()
         while True:
             self._check()
@@ -172,7 +174,7 @@ class PictureStream:
             elif time.monotonic() - since > PATIENCE:
                 self.close()
                 raise self._lost(f"has done nothing for {PATIENCE:g} s")
-            self._connection.poll(_NAP)
+            self._connection.poll(nap)
 
     def _check(self) -> None:
         """Hear what the other side says, and whether it is there."""
