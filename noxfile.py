@@ -90,7 +90,7 @@ def proof(session: nox.Session) -> None:
 
 @nox.session
 def survival(session: nox.Session) -> None:
-    """A table: every arm and leader, teleoperated, then struck by every kind of fault of its servos. Ten minutes."""
+    """A table: every robot, teleoperator, bus and camera checked, teleoperated and struck by every kind of fault. Ten minutes."""
     install(session, *ALL, *TEST_TOOLS)
     session.run("python", "tests/motors/survival.py", *session.posargs)
 
