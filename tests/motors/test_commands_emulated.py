@@ -108,7 +108,9 @@ def test_joint_limits_are_found_with_a_leader_and_by_hand(commands, pair, capsys
     assert "shoulder_pan.pos" in capsys.readouterr().out
     kept = emulators.open_port(robot[1].partition("=")[2])
     try:
-        emulators.state("follower").hand[0] = 2600
+        state = emulators.state("follower")
+        state.hand[0] = 2600
+        moved_there(state, 0, 2600)
         commands("find-joint-limits", *robot, "--teleop_time_s=0.5", "--output_file=limits.json")
     finally:
         kept.close()
