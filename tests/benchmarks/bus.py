@@ -11,6 +11,7 @@ Six STS3215 in a process of their own (`servo_line.py`). Three tables:
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import select
@@ -41,7 +42,7 @@ POSITION = 56
 READ_SECONDS, WRITE_SECONDS = 62e-5, 26e-5
 #: Cycles of each in a row.
 BLOCK = 50
-#: How often each of the rates is measured.
+#: How often each of the rates is measured, in turns.
 TURNS = 5
 #: Where deadlines are not what is measured: a pty hands bytes over when the machine has time [ms].
 PTY_SLACK = 100.0
@@ -102,12 +103,13 @@ def connected(path: str, **options: float) -> Iterator[SerialBus]:
     bus.disconnect(disable_torque=False)
 
 
-def each(cycle: Callable[[], object], cycles: int) -> float:
-    """Mean time of a cycle [s]."""
-    start = time.perf_counter()
+def each(cycle: Callable[[], object], cycles: int) -> list[float]:
+    """Time of every cycle [s]."""
+    times = [time.perf_counter()]
     for _ in range(cycles):
         cycle()
-    return (time.perf_counter() - start) / cycles
+        times.append(time.perf_counter())
+    return [end - start for start, end in itertools.pairwise(times)]
 
 
 def raw(path: str, then: bytes = b"") -> tuple[Callable[[], object], Callable[[], None]]:
@@ -201,7 +203,8 @@ def silent_cpu(questions: int = 100) -> dict[str, float]:
 
 
 def wire_rates(cycles: int) -> dict[str, dict[str, float]]:
-    """Rates at the pace of the wire [Hz], beside those of the wire and of the raw bytes; medians of TURNS in turns."""
+    """Rates at the pace of the wire [Hz]: of the median cycle, and all cycles by their time, in which the machine stood still, too;
+    beside those of the wire and of the raw bytes, which are read and written in turns with ours."""
     goals = dict.fromkeys((f"m{number}" for number in IDS), 2048)
     packet = CODECS[0].sync_write(42, {number: (2048).to_bytes(2, "little") for number in IDS})
     emulator = emulators.open_port("emulated://so101?name=wire-rates")
@@ -225,7 +228,7 @@ def wire_rates(cycles: int) -> dict[str, dict[str, float]]:
         }
         for _ in range(TURNS):
             for name, cycle in cycle_of.items():
-                times.setdefault(name, []).append(each(cycle, cycles // TURNS))
+                times.setdefault(name, []).extend(each(cycle, cycles // TURNS))
         close_read()
         close_both()
     emulator.close()
@@ -233,6 +236,7 @@ def wire_rates(cycles: int) -> dict[str, dict[str, float]]:
     return {
         name: {
             "ours": 1 / statistics.median(times[name]),
+            "all": 1 / statistics.fmean(times[name]),
             "wire": 1 / seconds,
             "raw bytes": 1 / statistics.median(times[f"raw {name}"]),
         }
@@ -332,9 +336,10 @@ def show_host(cycles: int, lerobot: str | None) -> dict[str, object]:
 
 def show_wire(cycles: int) -> dict[str, object]:
     rates = wire_rates(cycles)
-    print(f"\n{'at 1 Mbaud':24}{'Hz':>9}{'of the wire':>14}{'raw bytes Hz':>14}")
+    print(f"\n{'at 1 Mbaud':24}{'Hz':>9}{'of the wire':>14}{'all cycles Hz':>16}{'raw bytes Hz':>14}")
     for name, rate in rates.items():
-        print(f"{name:24}{rate['ours']:9.0f}{100 * rate['ours'] / rate['wire']:13.1f}%{rate['raw bytes']:14.0f}")
+        part = 100 * rate["ours"] / rate["wire"]
+        print(f"{name:24}{rate['ours']:9.0f}{part:13.1f}%{rate['all']:16.0f}{rate['raw bytes']:14.0f}")
     return {"wire": rates}
 
 

@@ -108,11 +108,9 @@ def test_joint_limits_are_found_with_a_leader_and_by_hand(commands, pair, capsys
     assert "shoulder_pan.pos" in capsys.readouterr().out
     kept = emulators.open_port(robot[1].partition("=")[2])
     try:
-        arm = emulators.state("follower")
-        arm.hand[0] = 2600
-        deadline = time.monotonic() + 10
-        while abs(arm.positions[0] - 2600) > 1 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        state = emulators.state("follower")
+        state.hand[0] = 2600
+        moved_there(state, 0, 2600)
         commands("find-joint-limits", *robot, "--teleop_time_s=0.5", "--output_file=limits.json")
     finally:
         kept.close()

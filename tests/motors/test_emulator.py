@@ -44,12 +44,16 @@ def wait_until(happened: Callable[[], bool], seconds: float = 5.0) -> bool:
     return happened()
 
 
+#: What the SDKs call no answer in time: Feetech's and Dynamixel's.
+TIMEOUTS = {COMM_RX_TIMEOUT, -3001}
+
+
 def in_time(port: PortHandler, ask: Callable[[], tuple[int, ...]], attempts: int = 5) -> tuple[int, ...]:
     """What the SDK gets. It waits 34 ms by the wall clock, which a busy machine may take to run the emulator at all."""
     for _ in range(attempts):
         port.ser.reset_input_buffer()
         answer = ask()
-        if COMM_RX_TIMEOUT not in answer:
+        if TIMEOUTS.isdisjoint(answer):
             break
         time.sleep(0.1)
     return answer

@@ -13,6 +13,7 @@ import pytest
 
 from lerobot_core.errors import BadReply, DeviceError, DeviceTimeout, NotConnected
 from lerobot_core.roles import MotorBus
+from lerobot_motors import emulators
 from lerobot_motors.buses.family import Codec, Status
 from lerobot_motors.buses.feetech import tables
 from lerobot_motors.buses.feetech.bus import FeetechBus
@@ -154,9 +155,25 @@ def test_the_eeprom_opens_with_the_torque_off(make_bus: Make) -> None:
     assert bus.read_calibration() == moved
     bus.enable_torque()
     assert bus.sync_read("Torque_Enable") == dict.fromkeys(bus.motors, 1)
-    assert bus.read_calibration() != stored
-    with pytest.raises(BadReply, match="did not take"):
-        bus.write_calibration(stored)
+    for write in (lambda: bus.write_calibration(stored), bus.set_half_turn_homings):
+        with pytest.raises(BadReply, match=r"EEPROM of shoulder_pan, .* is closed: 'Lock' is on"):
+            write()
+    assert bus.read_calibration() == moved
+
+
+def test_a_calibration_outlives_the_power_and_what_is_written_to_a_locked_servo_does_not(make_bus: Make) -> None:
+    bus, state = make_bus(), emulators.state("so101")
+    bus.disable_torque()
+    stored = bus.read_calibration()
+    moved = {name: attrs.evolve(motor, range_min=motor.range_min + 3) for name, motor in stored.items()}
+    bus.write_calibration(moved)
+    state.inject("restart")
+    assert bus.sync_read("Lock") == dict.fromkeys(bus.motors, 1), "the power was off"
+    assert bus.read_calibration() == moved
+    bus.write("Min_Position_Limit", "gripper", 7)
+    assert bus.read("Min_Position_Limit", "gripper") == 7
+    state.inject("restart")
+    assert bus.read_calibration() == moved
 
 
 def test_homing_makes_the_present_pose_half_a_turn(make_bus: Make) -> None:

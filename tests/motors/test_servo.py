@@ -118,16 +118,28 @@ def test_the_homing_offset_shifts_what_is_read() -> None:
 
 
 @given(address=st.integers(0, 86), value=st.integers(0, 255))
-def test_the_eeprom_is_locked_and_measurements_are_read_only(address: int, value: int) -> None:
-    locked = servo()
-    before = bytes(locked.memory)
-    locked.write(address, bytes([value]))
-    unchanged = address < RAM or 56 <= address <= 70
-    assert bytes(locked.memory) == (before if unchanged else before[:address] + bytes([value]) + before[address + 1 :])
-    if 5 <= address < RAM:
-        locked.put("Lock", 0)
-        locked.write(address, bytes([value]))
-        assert locked.memory[address] == value
+def test_what_is_written_counts_at_once_and_measurements_are_read_only(address: int, value: int) -> None:
+    written = servo()
+    before = bytes(written.memory)
+    written.write(address, bytes([value]))
+    unchanged = address < 5 or 56 <= address <= 70
+    assert bytes(written.memory) == (before if unchanged else before[:address] + bytes([value]) + before[address + 1 :])
+
+
+@given(address=st.integers(5, RAM - 1), value=st.integers(0, 255), other=st.integers(0, 255))
+def test_a_locked_eeprom_is_as_it_was_after_a_power_failure(address: int, value: int, other: int) -> None:
+    written = servo()
+    before = bytes(written.memory[:RAM])
+    for content in (other, value):
+        written.write(address, bytes([content]))
+    written.restart()
+    assert written.memory[:RAM] == before
+    written.write(address, bytes([other]))
+    written.write(REGISTERS["Lock"].address, b"\0")
+    written.write(address, bytes([value]))
+    written.restart()
+    assert written.memory[:RAM] == before[:address] + bytes([value]) + before[address + 1 :]
+    assert written.get("Lock") == 1
 
 
 def test_a_prepared_write_waits_for_its_action() -> None:

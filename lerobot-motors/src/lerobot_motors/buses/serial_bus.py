@@ -371,14 +371,14 @@ class SerialBus:
         """Store in the servos, and use from now on. Needs the torque off: the EEPROM is locked while it is on.
 
         Raises:
-            BadReply: the servos do not hold it afterwards.
+            BadReply: the EEPROM of a servo is closed, or it does not hold it afterwards.
         """
         stored.write(self, calibration)
 
     def set_half_turn_homings(self) -> dict[str, int]:
         """Make the present position of every servo read as half a turn; returns the offsets. Forgets the calibration.
 
-        A servo without a homing offset keeps its zero; its offset is 0.
+        A servo without a homing offset keeps its zero; its offset is 0. Needs the torque off, and raises, as `write_calibration`.
         """
         self.calibration = {}
         return stored.half_turn(self)

@@ -45,8 +45,9 @@ def write(bus: SerialBus, calibration: Mapping[str, MotorCalibration]) -> None:
     """Store in the servos, and let the bus use it from now on.
 
     Raises:
-        BadReply: the servos do not hold it afterwards.
+        BadReply: the EEPROM of a servo is closed, or it does not hold it afterwards.
     """
+    _check_open(bus, list(calibration))
     for name, motor in calibration.items():
         if bus.has(HOMING, name):
             bus.write(HOMING, name, motor.homing_offset)
@@ -61,7 +62,7 @@ def write(bus: SerialBus, calibration: Mapping[str, MotorCalibration]) -> None:
         raise BadReply(
             f"the servos on '{bus.config.port}' did not take the calibration: {'; '.join(different)}",
             device=bus.config.port,
-            hint="the EEPROM is locked while the torque is on: switch it off first",
+            hint="try again; a servo whose EEPROM is worn out has to be replaced",
         )
 
 
@@ -79,7 +80,8 @@ def compare(bus: SerialBus, wanted: Mapping[str, MotorCalibration]) -> list[str]
 
 
 def half_turn(bus: SerialBus) -> dict[str, int]:
-    """Make the present position of every servo read as half a turn; returns the offsets."""
+    """Make the present position of every servo read as half a turn; returns the offsets. Raises as `write`."""
+    _check_open(bus, list(bus.motors))
     homing = [name for name in bus.motors if bus.has(HOMING, name)]
     for name in bus.motors:
         if name in homing:
@@ -92,3 +94,15 @@ def half_turn(bus: SerialBus) -> dict[str, int]:
         offsets[name] = half_turn_offset(int(position), bus.resolution(name)) * -bus.family.offset_sign
         bus.write(HOMING, name, offsets[name])
     return offsets
+
+
+def _check_open(bus: SerialBus, names: list[str]) -> None:
+    """A locked Feetech takes what is written and loses it with the power: it would never be noticed."""
+    closes = bus.family.torque[-1]
+    closed = [name for name, value in bus.sync_read(closes, names).items() if value]
+    if closed:
+        raise BadReply(
+            f"the EEPROM of {', '.join(closed)} on '{bus.config.port}' is closed: '{closes}' is on",
+            device=bus.config.port,
+            hint="switch the torque off first, which opens it: disable_torque()",
+        )

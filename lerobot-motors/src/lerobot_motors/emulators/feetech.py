@@ -44,7 +44,7 @@ SCS_FACTORY = {**FACTORY, "Max_Position_Limit": 1023}
 
 
 class FeetechServo(Servo):
-    """A servo at an id; see `Servo`. Writing the EEPROM takes Lock = 0, a write while it is 1 is lost."""
+    """A servo at an id; see `Servo`. What is written to the EEPROM counts at once; while Lock is 1 it is gone with the power."""
 
     bauds: ClassVar = {code: baud for baud, code in BAUD_CODES.items()}
 
@@ -52,6 +52,7 @@ class FeetechServo(Servo):
         model = MODELS[joint.model]
         self._sts = model.protocol == 0
         self._steps = 0.0
+        self._unsaved: dict[int, int] = {}  # address → what the EEPROM holds where that is not what counts
         self._speed = SPEED * model.resolution
         self._acceleration = ACCELERATION_MAX * ACCELERATION_UNIT * model.resolution / 4096
         factory = {**(STS_FACTORY if self._sts else SCS_FACTORY), "Present_Temperature": 30 + joint.id}
@@ -78,9 +79,14 @@ class FeetechServo(Servo):
     def write(self, address: int, data: bytes) -> int:
         locked = self.get("Lock") == 1
         for place, value in enumerate(data, start=address):
-            if place < len(self.memory) and place not in READ_ONLY and not (locked and place < RAM):
-                self.memory[place] = value
-                self.resting = False
+            if place >= len(self.memory) or place in READ_ONLY:
+                continue
+            if place < RAM and locked:
+                self._unsaved.setdefault(place, self.memory[place])
+            else:
+                self._unsaved.pop(place, None)
+            self.memory[place] = value
+            self.resting = False
         touched = range(address, address + len(data))
         if self.registers["Torque_Enable"].address in touched:
             self._switch()
@@ -95,7 +101,14 @@ class FeetechServo(Servo):
             self.put("Torque_Enable", 0)
 
     def restart(self) -> None:
+        for place, value in self._unsaved.items():
+            self.memory[place] = value
+        self._unsaved.clear()
         self.power_up(RAM)
+
+    def forget(self) -> None:
+        super().forget()
+        self._unsaved.clear()
 
     @property
     def _mode(self) -> int:
