@@ -91,10 +91,12 @@ def test_every_thread_that_encodes_gives_way(root: Path, processes: None) -> Non
     assert len(threads) > 5, "the encoder has threads of its own"
     assert {os.sched_getscheduler(thread) for thread in threads} == {os.SCHED_BATCH}
     assert min(os.getpriority(os.PRIO_PROCESS, thread) for thread in threads) >= 10
+    cores = sorted(os.sched_getaffinity(0))
+    assert {tuple(sorted(os.sched_getaffinity(thread))) for thread in threads} == {tuple(cores[1:] or cores)}
     group = Path(f"/proc/{found}/autogroup")
     while group.exists() and group.read_text().endswith(" 0\n"):  # the kernel hears all but root only now and then
         time.sleep(0.05)
-        worker.give_way(found)
+        worker.give_way(found, os.getpid())
     writer.finalize()
 
 

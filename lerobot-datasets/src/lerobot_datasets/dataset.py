@@ -6,6 +6,7 @@ A batch is made at once: windows are sliced from columns in memory, and the fram
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ from lerobot_datasets.video.packets import PacketTable, Tables
 
 if TYPE_CHECKING:
     from lerobot_datasets.v3.writer import Writer
+
+#: What a dataset reads of its folder, once.
+_READ = ("_reader", "meta", "_deltas", "_rows", "_batches")
 
 
 class LeRobotDataset(Described, torch.utils.data.Dataset):
@@ -85,27 +89,44 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
         self._load()
         if download_videos:
             self._reader.require_videos()
-        self._rows()
+        _ = self._deltas, self._rows  # what is wrong is said now
 
     def _load(self, writer: Writer | None = None) -> None:
+        """What was read is old; it is read again when it is wanted, which a recording seldom does."""
         self._writer = writer
         # What grows with every episode is not worth keeping.
         self._cache = None if writer else Cache(self.root)
-        self._reader = Reader(self.root, self.selected, self._depth_output_unit, self._cache)
-        self.meta = LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
-        self._deltas = windows.frame_deltas(self.delta_timestamps, self.features, self.fps, self.tolerance_s)
-        self._batches: Batches | None = None
-        self._columns: Rows | None = None
+        for name in _READ:
+            self.__dict__.pop(name, None)
 
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.root, self.selected, self._depth_output_unit, self._cache)
+
+    @cached_property
+    def meta(self) -> LeRobotDatasetMetadata:
+        """What the dataset says of itself."""
+        return LeRobotDatasetMetadata.of(self._reader, self.repo_id, self.revision)
+
+    @cached_property
+    def _deltas(self) -> dict[str, np.ndarray]:
+        return windows.frame_deltas(self.delta_timestamps, self.features, self.fps, self.tolerance_s)
+
+    @cached_property
     def _rows(self) -> Rows:
-        if self._columns is None:
-            self._columns = Rows(self._reader, self._cache, self.tolerance_s)
-        return self._columns
+        return Rows(self._reader, self._cache, self.tolerance_s)
+
+    @cached_property
+    def _batches(self) -> Batches:
+        tables = Tables(self._cache) if self._cache else PacketTable.of
+        cap = None if self._video_cache_mb is None else self._video_cache_mb << 20
+        backend = decode.choose(self._video_backend if self.meta.video_keys else None)
+        videos = decode.VideoReader(backend, self.tolerance_s, tables=tables, cap=cap)
+        return Batches(self._reader, self._rows, videos, self._deltas, self.return_uint8)
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker process opens the dataset itself: it maps what the cache holds, and nothing open crosses over.
-        left = ("_writer", "_cache", "_reader", "meta", "_deltas", "_batches", "_columns")
-        return {name: value for name, value in self.__dict__.items() if name not in left}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_writer", "_cache", *_READ)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -129,12 +150,6 @@ class LeRobotDataset(Described, torch.utils.data.Dataset):
             DataError: a video is missing or does not fit.
         """
         rows = from_start(indices, len(self))
-        if self._batches is None:
-            tables = Tables(self._cache) if self._cache else PacketTable.of
-            cap = None if self._video_cache_mb is None else self._video_cache_mb << 20
-            backend = decode.choose(self._video_backend if self.meta.video_keys else None)
-            videos = decode.VideoReader(backend, self.tolerance_s, tables=tables, cap=cap)
-            self._batches = Batches(self._reader, self._rows(), videos, self._deltas, self.return_uint8)
         batch = self._batches.make(rows)
         if self.image_transforms is not None:
             for key in self.meta.camera_keys:

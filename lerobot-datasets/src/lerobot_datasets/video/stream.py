@@ -212,7 +212,7 @@ def _spawn(
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
-    worker.give_way(process.pid)  # now: its imports fall into the loop's first second
+    worker.give_way(process.pid, os.getpid())  # now: its imports fall into the loop's first second
     return process
 
 

@@ -35,10 +35,17 @@ class Worker:
         connection: what is to be done comes, and what became of it goes, here.
         ring: where the pictures are.
         begin: opens the files of an episode in its folder.
+        hurry: called before what is left of an episode is encoded, which somebody waits for.
     """
 
-    def __init__(self, connection: Connection, ring: Ring, begin: Callable[[Path], Any]) -> None:
-        self._connection, self._ring, self._begin = connection, ring, begin
+    def __init__(
+        self,
+        connection: Connection,
+        ring: Ring,
+        begin: Callable[[Path], Any],
+        hurry: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._connection, self._ring, self._begin, self._hurry = connection, ring, begin, hurry
         self._episode = 0
         self._encoding: Encoding | None = None
         self._failed = False
@@ -77,6 +84,7 @@ class Worker:
             if self._ring.cancelled < self._episode:
                 self._encoding = self._begin(Path(said["folder"]))
             return
+        self._hurry()
         self._pictures()
         if self._encoding is not None and self._ring.cancelled < self._episode:
             encoding, self._encoding = self._encoding, None
@@ -97,12 +105,24 @@ class Worker:
         self._connection.send_bytes(json.dumps(found | {"episode": self._episode}).encode())
 
 
-def give_way(process: int) -> None:
-    """Put every thread of a process behind the control loop, as far as the system lets us.
+def spread(process: int, beside: int, free: int = 0) -> None:
+    """Let every thread of a process run where another one may, but for the first `free` processors if there are more."""
+    if hasattr(os, "sched_getaffinity"):
+        with contextlib.suppress(OSError):
+            cores = sorted(os.sched_getaffinity(beside))
+            for thread in os.listdir(f"/proc/{process}/task"):
+                os.sched_setaffinity(int(thread), cores[free:] or cores)
+
+
+def give_way(process: int, to: int) -> None:
+    """Put every thread of a process behind the control loop of another, as far as the system lets us.
 
     Again after an encoder was opened: where root runs it, SVT-AV1 gives its threads the highest priority of the machine. And
     where the kernel shares processors out among sessions (autogroups, sched(7)), niceness counts within a session only.
+    One processor stays free where there are several: bytes of a serial port pass through a thread of the kernel, which Linux
+    lets wait for milliseconds behind whatever runs, with any niceness.
     """
+    spread(process, to, free=1)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, process, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, process)))
         if not hasattr(os, "SCHED_BATCH"):
@@ -116,17 +136,18 @@ def give_way(process: int) -> None:
 
 def main(connection: int, memory: int, camera: str, places: int) -> None:
     """Serve until the process that started this one is gone."""
-    parent = os.getppid()
+    own, parent = os.getpid(), os.getppid()
     known = Camera.of(json.loads(camera))
     ring = Ring(mmap.mmap(memory, Ring.size(known.shape, places)), known.shape, places)
     os.close(memory)
 
     def begin(folder: Path) -> Encoding:
         encoding = Encoding(known, folder)
-        give_way(os.getpid())
+        give_way(own, parent)
         return encoding
 
-    Worker(Connection(connection), ring, begin).run(lambda: os.getppid() == parent)
+    worker = Worker(Connection(connection), ring, begin, hurry=lambda: spread(own, parent))
+    worker.run(lambda: os.getppid() == parent)
     os._exit(0)  # nothing is left to be done, and libraries take their time over it
 
 
