@@ -84,9 +84,8 @@ class Wire:
         self.delays: dict[int, float] = {}
         self._byte = BITS / baudrate
         self._lock = threading.Lock()
-        self._owed: dict[
-            int, list[tuple[int, float]]
-        ] = {}  # size of the reply and when it was asked for, in that order
+        # servo → size of each reply and when it was asked for, in that order
+        self._owed: dict[int, list[tuple[int, float]]] = {}
         self._answered = 0.0  # when the last question was asked that somebody answered
         self._emulator = emulators.open_port(path) if emulators.is_emulated(path) else None
         usual = EMULATED_SLACK if self._emulator else SERIAL_SLACK
