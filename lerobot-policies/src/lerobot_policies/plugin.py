@@ -38,5 +38,5 @@ def lr_policies():
 @hookimpl
 def lr_commands():
     return [
-        Command("train", "lerobot_policies.commands.train:train", "Train a policy on a dataset."),
+        Command("train", "lerobot_policies.commands.train:train", "Train a policy on a dataset"),
     ]

@@ -67,7 +67,7 @@ class LazyGroup(click.Group):
         if name in self._commands():
             return self._commands()[name][0][0].summary
         inner = sorted(known.split(" ")[1] for known in self._commands() if known.startswith(f"{name} "))
-        return f"Work with a {name}: {', '.join(inner)}."
+        return f"Work with a {name}: {', '.join(inner)}"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
