@@ -103,7 +103,6 @@ class PyavDecoder:
         slots: dict[int, list[int]] = {}
         for packet, slot in zip(packets.tolist(), wanted.slots.tolist(), strict=True):
             slots.setdefault(packet, []).append(slot)
-        source.pixels = colours.form(wanted.pixels, wanted.out, table.pixel_format, table.width, table.height)
         if ahead and decoders.process.has(source, packets):
             self._fill(list(table.runs(packets)), wanted, slots, ahead)  # not worth a thread
             return []
@@ -117,11 +116,13 @@ class PyavDecoder:
 
     def _fill(self, runs: Sequence[Run], wanted: Wanted, slots: Mapping[int, Sequence[int]], ahead: bool) -> None:
         mine = {packet for run in runs for packet in run.wanted.tolist() if packet in slots}
+        table = self._source.table
+        pixels = colours.form(wanted.pixels, wanted.out, table.pixel_format, table.width, table.height)
         for packet, frame in decoders.process.frames(self._source, runs, ahead):
             if packet not in mine:
                 continue
             first, *others = slots[packet]
-            colours.write(frame, self._source.pixels, wanted.out[first], wanted.distances)
+            colours.write(frame, pixels, wanted.out[first], wanted.distances)
             for slot in others:
                 wanted.out[slot] = wanted.out[first]
 

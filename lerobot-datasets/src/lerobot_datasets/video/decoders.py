@@ -16,7 +16,6 @@ import av
 import numpy as np
 
 from lerobot_core.errors import DataError
-from lerobot_datasets.video import colours
 from lerobot_datasets.video.packets import PacketTable, Run
 
 #: What decoders and recent frames of a process may take unless told otherwise [bytes].
@@ -51,8 +50,6 @@ class Source:
 
     def __init__(self, table: PacketTable, read: Read) -> None:
         self.table, self.read = table, read
-        #: Pixel format of the frames that are kept.
-        self.pixels = colours.RGB
         self.number = next(_numbers)
         #: Position in `table.shown` of the last frame asked for, and how many questions went on from the one before.
         self.last, self.streak = -2, 0
@@ -217,7 +214,7 @@ class Decoders:
                     rest = Run(int(source.table.begins[missing].min()), missing)
                 for packet, frame in self._decoded(source, rest, ahead and run is runs[-1]):
                     if ahead:
-                        frame = kept[packet] = colours.converted(frame, source.pixels)
+                        kept[packet] = frame
                         if len(kept) > most:
                             del kept[next(iter(kept))]
                     yield packet, frame
@@ -226,7 +223,7 @@ class Decoders:
 
     def most(self, source: Source) -> int:
         """How many frames of a source are kept at most."""
-        return self.cap // 4 // (2 * _picture(source.table.height, source.table.width))
+        return self.cap // 4 // _picture(source.table.height, source.table.width)
 
     def has(self, source: Source, packets: np.ndarray) -> bool:
         """Whether all frames of some packets are among those kept."""
