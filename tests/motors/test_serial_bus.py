@@ -188,6 +188,17 @@ def test_a_servo_that_never_answered_is_an_error_at_once(make: Make) -> None:
     assert "only 'elbow'" in raised.value.hint
 
 
+def test_connecting_waits_longer_than_a_loop_does(make: Make) -> None:
+    """A machine that is loading programs holds up both pings of the first servo for longer than the usual slack."""
+    bus, line = make(lambda number, _, replies: [0.06, *replies] if number < 3 else list(replies), slack_ms=1.0)
+    bus.disconnect(disable_torque=False)
+    for memory in line.servos.memory.values():
+        memory[3:5] = (777).to_bytes(2, "little")
+    bus.connect()
+    assert not bus.health.lost
+    assert bus.health.transactions < 3 * 6, "nobody was asked twice"
+
+
 def test_patience_ends_and_begins_anew(make: Make) -> None:
     bus, line = make(patience_s=0.15, slack_ms=10.0)
     positions(bus)

@@ -104,7 +104,8 @@ class SerialBus:
         self._wire = self.wire(self.config.port, self.config.baudrate, self.config.slack_ms, self.health)
         try:
             if handshake:
-                self._handshake()
+                with self._wire.patient():
+                    self._handshake()
         except BaseException:
             self.disconnect(disable_torque=False)
             raise

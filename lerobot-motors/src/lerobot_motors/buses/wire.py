@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple, TypeVar
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 #: What a reply may take beyond its time on the wire [ms]: two USB frames of 1 ms each; a pty hands bytes over by a worker of the
 #: kernel, which waits while the CPU is busy.
 SERIAL_SLACK, EMULATED_SLACK = 2.0, 25.0
+#: The same where nothing waits for it, as while connecting [ms]: the machine may be loading programs.
+PATIENT_SLACK = 100.0
 #: Most a scan waits for one id beyond the wire time [ms]: 254 of them are asked.
 SCAN_SLACK = 10.0
 #: Longest delay a servo can be set to before it replies [s]: 254 times 2 µs; assumed until its setting is known.
@@ -99,6 +102,15 @@ class Wire:
     def close(self) -> None:
         self.port.close()
         self._let_go()
+
+    @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Give replies in the block longer than a loop could."""
+        usual, self.slack = self.slack, max(self.slack, PATIENT_SLACK / 1e3)
+        try:
+            yield
+        finally:
+            self.slack = usual
 
     def _let_go(self) -> None:
         if self._emulator is not None:
