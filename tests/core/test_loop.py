@@ -140,9 +140,13 @@ def test_stop_is_asked_before_each_turn(clock: FakeClock) -> None:
 
 
 def test_an_error_in_a_turn_gives_the_collector_back(clock: FakeClock) -> None:
+    gc.unfreeze()
     with pytest.raises(ZeroDivisionError):
         run_loop(Arm(clock), Script([1]), fps=10, stop=lambda: 1 / 0, clock=clock)
     assert gc.get_freeze_count() == 0
+    gc.freeze()
+    run_loop(Arm(clock), Script([1]), fps=10, duration=0.1, clock=clock)
+    assert gc.get_freeze_count() > 0, "what was frozen before is somebody else's"
 
 
 def test_a_teleoperator_gives_its_events() -> None:

@@ -220,14 +220,17 @@ class _Watch:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Real-time priority where granted, and no garbage collection over what exists already: a full one costs tens of ms."""
+    """Real-time priority where granted, and no garbage collection over what exists already: a full one costs tens of ms.
+    What was frozen before, by a loop around this one, stays so."""
+    frozen = gc.get_freeze_count()
     gc.collect()
     gc.freeze()
     try:
         with real_time():
             yield
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def _observe(robot: Robot) -> tuple[Observation, Mapping[str, int]]:
