@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 
@@ -16,12 +15,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repository", deadline=None, database=None, max_examples=50)
 settings.load_profile("repository")
-
-
-def pytest_collection_finish() -> None:
-    """Every loop begins with a garbage collection, which need not look through half a million objects of the tests' own."""
-    gc.collect()
-    gc.freeze()
 
 
 def fixtures_root() -> Path:

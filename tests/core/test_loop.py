@@ -15,7 +15,7 @@ import pytest
 from lerobot_core import features, loop
 from lerobot_core.errors import DeviceTimeout
 from lerobot_core.guard import Guard, GuardConfig
-from lerobot_core.loop import DatasetSink, TeleoperatorSource, Tick, connected, run_loop
+from lerobot_core.loop import NEVER, DatasetSink, TeleoperatorSource, Tick, connected, run_loop
 from lerobot_core.testing.clocks import FakeClock
 
 
@@ -139,14 +139,29 @@ def test_stop_is_asked_before_each_turn(clock: FakeClock) -> None:
     assert run_loop(Arm(clock), Script([]), fps=10, stop=lambda: True, clock=clock).ticks == 0
 
 
+def test_old_objects_are_not_collected_in_a_loop(clock: FakeClock) -> None:
+    seen, usual = [], gc.get_threshold()
+
+    def stop() -> bool:
+        seen.append(gc.get_threshold())
+        return len(seen) == 2
+
+    run_loop(Arm(clock), Script([1, 2]), fps=10, stop=stop, clock=clock)
+    assert {found[2] for found in seen} == {NEVER}
+    assert gc.get_threshold() == usual
+
+
 def test_an_error_in_a_turn_gives_the_collector_back(clock: FakeClock) -> None:
-    gc.unfreeze()
+    usual = gc.get_threshold()
+
+    def fails_after_another_loop() -> bool:
+        run_loop(Arm(clock), Script([1]), fps=10, duration=0.1, clock=clock)
+        assert gc.get_threshold()[2] == NEVER, "that is for the outer loop to end"
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        run_loop(Arm(clock), Script([1]), fps=10, stop=lambda: 1 / 0, clock=clock)
-    assert gc.get_freeze_count() == 0
-    gc.freeze()
-    run_loop(Arm(clock), Script([1]), fps=10, duration=0.1, clock=clock)
-    assert gc.get_freeze_count() > 0, "what was frozen before is somebody else's"
+        run_loop(Arm(clock), Script([1]), fps=10, stop=fails_after_another_loop, clock=clock)
+    assert gc.get_threshold() == usual
 
 
 def test_a_teleoperator_gives_its_events() -> None:

@@ -51,7 +51,17 @@ def watched(*args: str, env: Mapping[str, str] | None = None) -> tuple[str, set[
 LIGHT = {"torch", "numpy", "cattrs", "yaml", "attrs", "attr", "rich", "email", "json", "importlib.metadata"}
 HOST = {
     f"lerobot_core.{name}"
-    for name in ("cli", "cli.program", "components", "containment", "errors", "hookspecs", "installed", "offers")
+    for name in (
+        "cli",
+        "cli.program",
+        "components",
+        "containment",
+        "errors",
+        "hookspecs",
+        "imports",
+        "installed",
+        "offers",
+    )
 } | {"lerobot_core", "lerobot_core.plugins", "lerobot_core.preferences"}
 
 

@@ -23,7 +23,7 @@ MAY_IMPORT_TORCH = re.compile(
 LONGEST_FUNCTION, LONGEST_MODULE, CORE_DEPENDENCIES = 70, 600, 7
 #: 250 more than before the guard had limits and patience, and stopping a protocol: motors and serve drive robots through both;
 #: 20 for steps that are told where the robot is, as kinematics must be in every command that has steps.
-CORE_LINES = 4375
+CORE_LINES = 4391
 
 
 def crossing(module: Module) -> Iterator[str]:

@@ -6,7 +6,6 @@ cannot be loaded, so that its distribution is named and nobody else's suffers.
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import sys
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from lerobot_core.components import PROJECT
 from lerobot_core.errors import printable
+from lerobot_core.imports import import_target
 
 #: file with name and version, by the ending of a metadata folder
 _METADATA = {".dist-info": "METADATA", ".egg-info": "PKG-INFO"}
@@ -31,17 +31,6 @@ class EntryPoint(NamedTuple):
     def load(self) -> Any:
         """Import the plugin: a module, or "module:attribute"."""
         return import_target(self.target)
-
-
-def import_target(target: str) -> Any:
-    """The module, or the attribute of a module, behind an import string."""
-    module, _, attribute = target.partition(":")
-    if not module:
-        raise ValueError("it names no module")
-    found: Any = importlib.import_module(module)
-    for part in filter(None, attribute.split(".")):
-        found = getattr(found, part)
-    return found
 
 
 def canonical(distribution: str) -> str:

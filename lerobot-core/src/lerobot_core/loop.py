@@ -42,6 +42,8 @@ from lerobot_core.steps import through
 STAMPS = "stamps"
 #: A signal this long after the one before is meant for whatever keeps a device from being stopped [s].
 STUCK = 5.0
+#: As a threshold of the garbage collector: more collections of the young than a loop lives to see.
+NEVER = 2**31 - 1
 #: What asks a program to end: Ctrl-C, the system, a terminal that was closed.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -220,17 +222,15 @@ class _Watch:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Real-time priority where granted, and no garbage collection over what exists already: a full one costs tens of ms.
-    What was frozen before, by a loop around this one, stays so."""
-    frozen = gc.get_freeze_count()
-    gc.collect()
-    gc.freeze()
+    """Real-time priority where granted, and garbage collection of what is young only: all of it takes tens of ms."""
+    usual = gc.get_threshold()
+    gc.set_threshold(*usual[:2], NEVER)
     try:
         with real_time():
             yield
     finally:
-        if not frozen:
-            gc.unfreeze()
+        if usual[2] != NEVER:  # else another loop will
+            gc.set_threshold(*usual)
 
 
 def _observe(robot: Robot) -> tuple[Observation, Mapping[str, int]]:

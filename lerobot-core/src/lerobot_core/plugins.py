@@ -28,7 +28,8 @@ from lerobot_core import API_VERSION, hookspecs, plugin, preferences
 from lerobot_core.components import PROJECT
 from lerobot_core.containment import Overrun, contained, seconds_of
 from lerobot_core.errors import PluginError, did_you_mean, printable
-from lerobot_core.installed import canonical, entry_points, import_target
+from lerobot_core.imports import import_target
+from lerobot_core.installed import canonical, entry_points
 from lerobot_core.offers import checked
 
 #: time a plugin module or a registration hook may take [s], unless `LR_PLUGIN_SECONDS` says otherwise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
@@ -21,7 +20,9 @@ __all__ = [*_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    return getattr(import_module(_PUBLIC[name]), name)
+    from lerobot_core.imports import import_target
+
+    return import_target(f"{_PUBLIC[name]}:{name}")
 
 
 def __dir__() -> list[str]:

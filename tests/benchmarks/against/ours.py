@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from measure import BATCH, CAMERAS, FPS, WARM, main, memory, rate, windows
 
 from lerobot_core.priority import real_time
@@ -20,6 +20,8 @@ def opened(folder: str, case: str, **options: Any) -> LeRobotDataset:
 
 def loader(folder: str, case: str, workers: str, uint8: str, seconds: str) -> dict[str, float]:
     """Shuffled batches."""
+    import torch  # here, so that `first` measures what the library imports
+
     dataset = opened(folder, case, return_uint8=uint8 == "uint8")
     parallel = {"num_workers": int(workers), "multiprocessing_context": "spawn"} if int(workers) else {}
     batches = torch.utils.data.DataLoader(
@@ -87,7 +89,7 @@ def large(folder: str) -> dict[str, float]:
 def flat(folder: str, case: str, reads: str) -> dict[str, float]:
     """Memory after a tenth of many random items, and after all."""
     dataset = opened(folder, case, return_uint8=True)
-    order = torch.randint(len(dataset), (int(reads),), generator=torch.Generator().manual_seed(0)).tolist()
+    order = np.random.default_rng(0).integers(len(dataset), size=int(reads)).tolist()
     early = 0.0
     for begin in range(0, len(order), BATCH):
         dataset.__getitems__(order[begin : begin + BATCH])

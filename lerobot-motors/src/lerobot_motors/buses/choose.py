@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from lerobot_core.errors import ConfigError, did_you_mean
+from lerobot_core.imports import import_target
 from lerobot_motors.buses.family import Family
 from lerobot_motors.buses.serial_bus import SerialBus
 from lerobot_motors.calibration import Motor
@@ -44,7 +44,7 @@ def bus_for(port: str, motors: Mapping[str, Motor], **options: Any) -> SerialBus
             hint="give each family a port of its own",
         )
     _, config, bus = FAMILIES[families.pop()]
-    built: SerialBus = _load(bus)(_load(config)(port=port, motors=dict(motors), **options))
+    built: SerialBus = import_target(bus)(import_target(config)(port=port, motors=dict(motors), **options))
     return built
 
 
@@ -68,10 +68,5 @@ def family_named(name: str) -> Family:
     """
     if name not in FAMILIES:
         raise ConfigError(f"no family '{name}'{did_you_mean(name, FAMILIES)}", hint=f"known: {', '.join(FAMILIES)}")
-    found: Family = _load(FAMILIES[name][0])
+    found: Family = import_target(FAMILIES[name][0])
     return found
-
-
-def _load(target: str) -> Any:
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
