@@ -17,7 +17,7 @@ class DynamixelConfig:
         motors: the servos by name.
         baudrate: bits per second the servos are set to.
         slack_ms: what a reply may take beyond its time on the wire [ms]; by default 2 on a serial port and 25 on an
-            emulated one, whose bytes wait for the CPU.
+            emulated one, whose bytes wait for the CPU; while connecting 100 at least.
         patience_s: how long a motor may miss its replies before that is an error [s].
         fast_sync_read: read all servos with one reply packet, where the firmware of every one has that (46 or newer).
     """

@@ -17,7 +17,7 @@ class FeetechConfig:
         motors: the servos by name.
         baudrate: bits per second the servos are set to.
         slack_ms: what a reply may take beyond its time on the wire [ms]; by default 2 on a serial port and 25 on an
-            emulated one, whose bytes wait for the CPU.
+            emulated one, whose bytes wait for the CPU; while connecting 100 at least.
         patience_s: how long `latest` gives the last value of a servo that does not answer before it is an error [s].
         protocol: 0 for STS and SMS, 1 for SCS servos; by default that of the motors' models.
     """
