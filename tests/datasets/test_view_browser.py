@@ -106,7 +106,7 @@ def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
         served = serving_it.__enter__()
         page = browser.new_page(viewport={"width": 1000, "height": 640}, **options)
         closing.append((page, serving_it))
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on(
             "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
         )

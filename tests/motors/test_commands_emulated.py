@@ -48,10 +48,11 @@ def test_a_recording_is_replayed(commands, pair, monkeypatch):
     assert abs(numbers[-1] - numbers[0] - 25 * seconds) <= 2, "25 pictures per second, whatever the loop does"
     sent = []
     monkeypatch.setattr("lerobot_motors.robots.arms.SoFollower.send_action", _recording(sent))
-    commands("replay", *robot, *dataset)
+    # per tick 2.4 units, more than an arm may be away from the first frame when the rest is begun
+    commands("replay", *robot, *dataset, "--guard.ramp_speed=120")
     assert np.allclose([list(action.values()) for action in sent[-len(recorded) :]], recorded, atol=1e-4)
     steps = np.abs(np.diff([list(action.values()) for action in sent[: -len(recorded)]], axis=0))
-    assert steps.max(initial=0) <= 60 / 50 + 1e-6, "60 units/s up to the first frame"
+    assert steps.max(initial=0) <= 120 / 50 + 1e-6, "120 units/s up to the first frame"
 
 
 def _recording(sent):
