@@ -177,6 +177,15 @@ def test_a_frame_is_the_frame(visit: Any, fixtures: Path, coded: dict[str, Path]
     assert kinds == {"VIDEO"} if name != "hevc" else kinds <= {"VIDEO", "CANVAS"}
 
 
+def test_a_link_is_followed_though_the_page_notes_its_place_meanwhile(visit: Any, fixtures: Path) -> None:
+    root = fixtures / "datasets" / "video2"
+    page = visit(root, "#episode=0&frame=2")
+    page.page.evaluate(
+        "const before = location.hash; location.hash = 'episode=0&frame=5'; history.replaceState(null, '', before)"
+    )
+    page.picture(Reader(root).info.video_keys[0], 5)
+
+
 def test_pictures_of_tables_and_depth(visit: Any, fixtures: Path, tmp_path: Path) -> None:
     writer = recordings.backend(tmp_path / "set").create(recordings.features("image"), 10)
     recordings.record(writer, [6])

@@ -196,8 +196,8 @@ function remember() {
   if (episode) history.replaceState(null, "", `#episode=${episode.episode}&frame=${player.frame}`);
 }
 
-function linked() {
-  const words = new URLSearchParams(location.hash.slice(1));
+function linked(hash = location.hash) {
+  const words = new URLSearchParams(hash.slice(1));
   const number = (name) => Math.max(Math.trunc(Number(words.get(name))) || 0, 0);
   return [Math.min(number("episode"), dataset.episodes - 1), number("frame")];
 }
@@ -267,8 +267,8 @@ function wire() {
   $("speed").addEventListener("change", () => changeSpeed(0));
   document.addEventListener("keydown", pressed);
   for (const button of document.querySelectorAll("button")) button.addEventListener("click", () => button.blur()); // space plays
-  addEventListener("hashchange", () => {
-    const [number, frame] = linked();
+  addEventListener("hashchange", (event) => {
+    const [number, frame] = linked(new URL(event.newURL).hash); // `remember` may have replaced the page's own meanwhile
     if (episode?.episode === number) player.step(frame - player.frame);
     else open(number, frame);
   });
